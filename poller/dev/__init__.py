@@ -1,0 +1,1 @@
+"""This file is the door to `poller dev`: an embedded endpoint and sample traffic."""

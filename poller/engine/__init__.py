@@ -1,0 +1,1 @@
+"""This file is the door to time and tasks: worker > supervisor > shard > delivery."""

@@ -1,0 +1,187 @@
+"""What happens, as values; metrics, logs and health listen: this file is the list of all that is told.
+
+``mapping`` is always the mapping's label. Nothing here holds a record's content.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from poller.model import Condition, Position, SequenceNumber, ShardId
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEvent:
+    mapping: str
+    shard: ShardId
+
+
+@dataclass(frozen=True, slots=True)
+class Polled(ShardEvent):
+    """One call for records; ``result`` is ``records``, ``empty``, ``throttled``, ``expired`` or ``error``."""
+
+    result: str
+    seconds: float
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PageRead(ShardEvent):
+    """A page reached the shard's batcher; ``oldest_at`` is the arrival of its first record (epoch seconds)."""
+
+    records: int
+    size_bytes: int
+    behind_seconds: float | None
+    oldest_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInvoked(ShardEvent):
+    """One attempt; ``outcome`` is ``success``, ``partial_failure``, ``function_error``, ``not_invoked`` or ``payload_too_large``.
+
+    ``attempt`` counts from 1 within the batch identity, refusals included.
+    """
+
+    request_id: str
+    records: int
+    first: SequenceNumber
+    last: SequenceNumber
+    attempt: int
+    outcome: str
+    seconds: float
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRetried(ShardEvent):
+    """What is left of a batch will be invoked again; ``split`` says that it was divided by bisect."""
+
+    records: int
+    wait_seconds: float
+    split: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsSettled(ShardEvent):
+    """Records are done; ``oldest_pending_at`` is the arrival of the oldest one read and not yet done, ``None`` if none."""
+
+    records: int
+    succeeded: int
+    position: Position
+    oldest_pending_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsDiscarded(ShardEvent):
+    """Records were given up, never silently."""
+
+    condition: Condition
+    records: int
+    first: SequenceNumber
+    last: SequenceNumber
+    attempts: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class PositionTrimmed(ShardEvent):
+    """The stream no longer holds what was wanted: what lay between ``after`` and ``resumed_at`` is lost to this mapping.
+
+    ``resumed_at`` is the first record that could be read, ``None`` if the shard had none left.
+    """
+
+    after: Position
+    resumed_at: SequenceNumber | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSaved(ShardEvent):
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFailed(ShardEvent):
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTaken(ShardEvent):
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseWasLost(ShardEvent):
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardReleased(ShardEvent):
+    """This worker no longer reads the shard; another may."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFinished(ShardEvent):
+    """The shard is closed and every record of it is done; its children may be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFailed(ShardEvent):
+    """Something unforeseen ended the shard's task; it is started again after a pause."""
+
+    problem: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardsListed:
+    mapping: str
+    shards: int
+    found: int
+
+
+@dataclass(frozen=True, slots=True)
+class MappingTroubled:
+    """The mapping as a whole cannot go on for now (stream gone, no permission, store away); it tries again."""
+
+    mapping: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStarted:
+    worker: str
+    mappings: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDraining:
+    within_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStopped:
+    drained: bool
+
+
+Event = (
+    Polled
+    | PageRead
+    | BatchInvoked
+    | BatchRetried
+    | RecordsSettled
+    | RecordsDiscarded
+    | PositionTrimmed
+    | CheckpointSaved
+    | CheckpointFailed
+    | LeaseTaken
+    | LeaseWasLost
+    | ShardReleased
+    | ShardFinished
+    | ShardFailed
+    | ShardsListed
+    | MappingTroubled
+    | WorkerStarted
+    | WorkerDraining
+    | WorkerStopped
+)

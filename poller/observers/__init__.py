@@ -1,0 +1,1 @@
+"""This file is the door to those who listen to events: metrics, log, health."""

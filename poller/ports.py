@@ -1,0 +1,105 @@
+"""The plugs between the engine and the world, with their contracts: this file is all that an adapter must know."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
+
+from poller.events import Event
+from poller.model import (
+    Checkpoint,
+    Invocation,
+    Lease,
+    Listing,
+    MappingId,
+    Outcome,
+    Page,
+    Position,
+    Row,
+    Shard,
+    ShardId,
+    WorkerId,
+)
+
+
+class Clock(Protocol):
+    """Wall time. Waiting is anyio's, which tests make virtual."""
+
+    def now(self) -> float:
+        """Epoch seconds."""
+        ...
+
+
+class Observer(Protocol):
+    """Hears every event; must neither wait nor raise."""
+
+    def __call__(self, event: Event, /) -> None: ...
+
+
+class Source(Protocol):
+    """One stream."""
+
+    async def listing(self) -> Listing:
+        """All shards, closed ones included, every page of them.
+
+        Raises `Unavailable`, or `SourceGone` if there is no such stream or no permission.
+        """
+        ...
+
+    def read(self, shard: ShardId, position: Position) -> AsyncGenerator[Page, None]:
+        """Pages in order from ``position``, at the service's pace, until one says ``ended``; close it with `aclosing`.
+
+        Throttles, service errors and expired iterators are overcome inside, and told as `Polled`. A page may wait
+        as long as it likes before the next is asked for. Raises `PositionLost` if the position (or the shard) has
+        left the stream, `SourceGone` as above.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Target(Protocol):
+    """One function."""
+
+    async def invoke(self, invocation: Invocation) -> Outcome:
+        """One attempt. Never raises for what a function or a service answers; ends when cancelled."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Store(Protocol):
+    """Checkpoints and leases of all mappings; every verb may raise `Unavailable`.
+
+    A write whose answer was lost may have landed; each verb may be repeated safely.
+    """
+
+    async def rows(self, mapping: MappingId) -> Sequence[Row]:
+        """All rows of a mapping, in no order; a dead owner that the store can recognise is given as ``None``."""
+        ...
+
+    async def create(self, mapping: MappingId, shards: Sequence[tuple[Shard, Checkpoint]]) -> None:
+        """Adds rows without an owner, all or none; rows that exist already stay as they are."""
+        ...
+
+    async def take(self, lease: Lease, owner: WorkerId) -> Lease | None:
+        """Makes ``owner`` the owner with a new token, if the row's token and counter are still ``lease``'s; else ``None``."""
+        ...
+
+    async def renew(self, lease: Lease) -> Lease | None:
+        """The same lease with a higher counter; ``None`` if it is no longer the owner's."""
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Gives the lease back; does nothing if it is no longer the owner's."""
+        ...
+
+    async def save(self, lease: Lease, checkpoint: Checkpoint) -> None:
+        """Writes the checkpoint, durably, if owner and token are still the lease's; else raises `LeaseLost`."""
+        ...
+
+    async def forget(self, mapping: MappingId, shards: Sequence[ShardId]) -> None:
+        """Removes the rows of shards that have left the stream."""
+        ...
+
+    async def aclose(self) -> None: ...

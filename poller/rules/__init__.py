@@ -1,0 +1,1 @@
+"""This file is the door to the pure decisions: no clock, no randomness, no I/O."""

@@ -1,0 +1,1 @@
+"""This file is the door to the stream services, one file each."""

@@ -1,0 +1,1 @@
+"""This file is the door to the checkpoint-and-lease stores, one file each."""

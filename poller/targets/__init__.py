@@ -1,0 +1,1 @@
+"""This file is the door to the ways to invoke a function, one file each."""
