@@ -2,9 +2,9 @@
 
 
 class Unavailable(Exception):
-    """A service did not answer usefully (throttle, 5xx, broken connection, malformed answer); the nearest loop backs off.
+    """A service did not answer usefully: throttle, 5xx, broken connection, malformed answer.
 
-    ``throttled`` says that the service asked for a slower pace. Never counts as an attempt of a batch (R-KIN-7).
+    The nearest loop backs off. ``throttled`` says that the service asked for a slower pace. Never counts as an attempt of a batch (R-KIN-7).
     """
 
     def __init__(self, problem: str, *, throttled: bool = False) -> None:
@@ -13,9 +13,9 @@ class Unavailable(Exception):
 
 
 class PositionLost(Exception):
-    """The wanted position is no longer in the stream (R-DDB-6); the shard reports the gap and goes on from the oldest record.
+    """The wanted position is no longer in the stream (R-DDB-6).
 
-    ``shard_gone`` says that the whole shard has left the stream: nothing of it can be read any more.
+    The shard reports the gap and goes on from the oldest record. ``shard_gone`` says that the whole shard has left the stream: nothing of it can be read any more.
     """
 
     def __init__(self, problem: str, *, shard_gone: bool = False) -> None:
@@ -24,7 +24,7 @@ class PositionLost(Exception):
 
 
 class SourceGone(Exception):
-    """The stream does not exist, or this worker may not read it; the mapping waits and looks again (R-STATE-8, R-STATE-10)."""
+    """The stream does not exist, or may not be read; the mapping waits and looks again (R-STATE-8, R-STATE-10)."""
 
 
 class LeaseLost(Exception):

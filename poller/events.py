@@ -37,8 +37,9 @@ class PageRead(ShardEvent):
 
 @dataclass(frozen=True, slots=True)
 class BatchInvoked(ShardEvent):
-    """One attempt; ``outcome`` is ``success``, ``partial_failure``, ``function_error``, ``not_invoked`` or ``payload_too_large``.
+    """One attempt of a batch.
 
+    ``outcome`` is ``success``, ``partial_failure``, ``function_error``, ``not_invoked`` or ``payload_too_large``;
     ``attempt`` counts from 1 within the batch identity, refusals included.
     """
 
@@ -63,7 +64,7 @@ class BatchRetried(ShardEvent):
 
 @dataclass(frozen=True, slots=True)
 class RecordsSettled(ShardEvent):
-    """Records are done; ``oldest_pending_at`` is the arrival of the oldest one read and not yet done, ``None`` if none."""
+    """Records are done; ``oldest_pending_at`` is the arrival of the oldest read and not yet done one, if any."""
 
     records: int
     succeeded: int
@@ -85,7 +86,7 @@ class RecordsDiscarded(ShardEvent):
 
 @dataclass(frozen=True, slots=True)
 class PositionTrimmed(ShardEvent):
-    """The stream no longer holds what was wanted: what lay between ``after`` and ``resumed_at`` is lost to this mapping.
+    """The stream no longer holds what was wanted: what lay between ``after`` and ``resumed_at`` is lost here.
 
     ``resumed_at`` is the first record that could be read, ``None`` if the shard had none left.
     """

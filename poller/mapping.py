@@ -1,4 +1,4 @@
-"""An event source mapping and its policies, as Lambda defines them: this file is the one place that knows Lambda's limits."""
+"""An event source mapping and its policies: this file is the one place that knows Lambda's limits."""
 
 from __future__ import annotations
 

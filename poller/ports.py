@@ -83,7 +83,7 @@ class Store(Protocol):
         ...
 
     async def take(self, lease: Lease, owner: WorkerId) -> Lease | None:
-        """Makes ``owner`` the owner with a new token, if the row's token and counter are still ``lease``'s; else ``None``."""
+        """Makes ``owner`` the owner, with a new token; ``None`` if token or counter are no longer ``lease``'s."""
         ...
 
     async def renew(self, lease: Lease) -> Lease | None:
