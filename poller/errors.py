@@ -4,7 +4,8 @@
 class Unavailable(Exception):
     """A service did not answer usefully: throttle, 5xx, broken connection, malformed answer.
 
-    The nearest loop backs off. ``throttled`` says that the service asked for a slower pace. Never counts as an attempt of a batch (R-KIN-7).
+    The nearest loop backs off. ``throttled`` says that the service asked for a slower pace.
+    Never counts as an attempt of a batch (R-KIN-7).
     """
 
     def __init__(self, problem: str, *, throttled: bool = False) -> None:
@@ -15,7 +16,8 @@ class Unavailable(Exception):
 class PositionLost(Exception):
     """The wanted position is no longer in the stream (R-DDB-6).
 
-    The shard reports the gap and goes on from the oldest record. ``shard_gone`` says that the whole shard has left the stream: nothing of it can be read any more.
+    The shard reports the gap and goes on from the oldest record.``shard_gone`` says that the whole
+    shard has left the stream: nothing of it can be read any more.
     """
 
     def __init__(self, problem: str, *, shard_gone: bool = False) -> None:
