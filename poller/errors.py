@@ -16,7 +16,7 @@ class Unavailable(Exception):
 class PositionLost(Exception):
     """The wanted position is no longer in the stream (R-DDB-6).
 
-    The shard reports the gap and goes on from the oldest record.``shard_gone`` says that the whole
+    The shard reports the gap and goes on from the oldest record. ``shard_gone`` says that the whole
     shard has left the stream: nothing of it can be read any more.
     """
 
