@@ -1,0 +1,73 @@
+"""A stop that lets the step under way finish: this file is the cancel scope whose deadline is a lease."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+_NEVER = float("inf")
+
+
+class StopScope:
+    """Cancels its block at the lease's end or when told to stop; only a marked step may go on for a grace.
+
+    All moments are of the loop's clock (`anyio.current_time`). A block that is cut off ends silently.
+    """
+
+    def __init__(self, trusted_until: float) -> None:
+        self._block = anyio.CancelScope(deadline=trusted_until)
+        self._step: anyio.CancelScope | None = None
+        self._trusted_until = trusted_until
+        self._stop_at = _NEVER
+
+    def __enter__(self) -> StopScope:
+        self._block.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        return bool(self._block.__exit__(kind, error, traceback))
+
+    @property
+    def ran_out(self) -> bool:
+        """Whether the lease's end, and not a stop, ended the block."""
+        return self._block.cancelled_caught and self._stop_at == _NEVER
+
+    def extend(self, trusted_until: float) -> None:
+        """The lease was renewed: block and step may run until then."""
+        self._trusted_until = trusted_until
+        if not self._block.cancel_called:
+            self._block.deadline = trusted_until
+        self._set_step_deadline()
+
+    def stop(self, grace_seconds: float) -> None:
+        """Cancels the block now; a step under way may take ``grace_seconds`` more, but never outlive the lease."""
+        self._stop_at = min(self._stop_at, anyio.current_time() + grace_seconds)
+        self._block.cancel()
+        self._set_step_deadline()
+
+    @asynccontextmanager
+    async def finish(self) -> AsyncIterator[None]:
+        """Marks a step that, once begun, a stop lets finish: invoke, judge, save."""
+        await checkpoint()  # nothing is begun after a stop
+        with anyio.CancelScope(shield=True) as step:
+            self._step = step
+            self._set_step_deadline()
+            try:
+                yield
+            finally:
+                self._step = None
+        if step.cancelled_caught:
+            # A scope that runs out swallows its own cancellation: without this the shard would run on
+            # without its lease.
+            self._block.cancel()
+            await checkpoint()
+
+    def _set_step_deadline(self) -> None:
+        if self._step is not None:
+            self._step.deadline = min(self._trusted_until, self._stop_at)

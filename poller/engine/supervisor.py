@@ -1,0 +1,244 @@
+"""One mapping: list shards, hold leases, keep one reader per held shard: this file is what lets no shard starve."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from random import Random
+
+import anyio
+from anyio.abc import TaskGroup
+
+from poller.engine.checkpointing import Checkpointer
+from poller.engine.rests import Rests
+from poller.engine.shard import ShardReader
+from poller.engine.stopping import StopScope
+from poller.errors import LeaseLost, SourceGone, Unavailable
+from poller.events import LeaseTaken, LeaseWasLost, MappingTroubled, ShardFailed, ShardReleased, ShardsListed
+from poller.mapping import EventSourceMapping
+from poller.model import Lease, Listing, Row, ShardId, WorkerId
+from poller.ports import Clock, Observer, Source, Store, Target
+from poller.rules import lineage
+from poller.rules.leasing import LeaseTimes, LeaseWatch
+
+RELEASE_SECONDS_MAX = 2.0
+"""How long a leaving reader tries to give its lease back; after that the lease runs out by itself."""
+RETRY_RENEWAL_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Held:
+    """A lease of this worker, and the scope of the task that reads the shard."""
+
+    lease: Lease
+    scope: StopScope
+
+
+class Supervisor:
+    """Runs one mapping until stopped; whatever happens to one shard, the others never notice (R-SHARD-4)."""
+
+    def __init__(
+        self,
+        *,
+        mapping: EventSourceMapping,
+        source: Source,
+        target: Target,
+        store: Store,
+        owner: WorkerId,
+        observer: Observer,
+        clock: Clock,
+        random: Random,
+        times: LeaseTimes,
+    ) -> None:
+        self._mapping = mapping
+        self._source = source
+        self._target = target
+        self._store = store
+        self._owner = owner
+        self._observer = observer
+        self._clock = clock
+        self._random = random
+        self._times = times
+        self._watch = LeaseWatch(owner, times.ttl)
+        self._held: dict[ShardId, Held] = {}
+        self._shard_rests: Rests[ShardId] = Rests()
+        self._listing_rests: Rests[str] = Rests()
+        self._listing: Listing | None = None
+        self._list_at = 0.0
+        self._looking = anyio.CancelScope()
+        self._wake = anyio.Event()
+
+    async def run(self) -> None:
+        """Returns after `stop`, when the last shard has come to rest and its lease is given back."""
+        async with anyio.create_task_group() as renewing:
+            renewing.start_soon(self._renew_for_ever)
+            async with anyio.create_task_group() as shards:
+                with self._looking:
+                    await self._look_for_ever(shards)
+            renewing.cancel_scope.cancel()
+
+    def stop(self, grace_seconds: float) -> None:
+        """Takes no more shards and stops those held; steps under way may take ``grace_seconds`` more."""
+        self._looking.cancel()
+        for held in self._held.values():
+            held.scope.stop(grace_seconds)
+
+    # Looking: which shards are there, and which of them are ours to read
+
+    async def _look_for_ever(self, shards: TaskGroup) -> None:
+        while True:
+            self._wake = anyio.Event()
+            await self._contained(lambda: self._look(shards), self._tell_trouble)
+            with anyio.move_on_after(self._times.scan_every):
+                await self._wake.wait()
+
+    async def _look(self, shards: TaskGroup) -> None:
+        if anyio.current_time() >= self._list_at and not await self._contained(self._list, self._tell_trouble):
+            rest = self._listing_rests.begin("", anyio.current_time(), self._random.random())
+            self._list_at = anyio.current_time() + rest
+        if self._listing is None:
+            return
+        rows = await self._store.rows(self._mapping.id)
+        now = anyio.current_time()
+        self._watch.observe(rows, now)
+        busy = [*self._held, *self._shard_rests.resting(now)]
+        await self._take(self._watch.takeable(lineage.readable(rows, self._listing), busy, now), shards)
+
+    async def _list(self) -> None:
+        """Lists the stream and gives every new shard its row, all of a first start in one write (R-POS-3)."""
+        at = self._clock.now()  # before the listing, so that LATEST misses nothing that is put after it
+        listing = await self._source.listing()
+        rows = await self._store.rows(self._mapping.id)
+        new = lineage.unknown(listing, rows)
+        starts = [(shard, lineage.starting_checkpoint(shard, self._mapping, at, first_start=not rows)) for shard in new]
+        if starts:
+            await self._store.create(self._mapping.id, starts)
+        forgettable = lineage.forgettable(rows, listing, at)
+        if forgettable:
+            await self._store.forget(self._mapping.id, forgettable)
+        self._listing = listing
+        self._list_at = anyio.current_time() + self._times.list_every
+        self._observer(ShardsListed(self._mapping.name, len(listing.shards), len(new)))
+
+    async def _take(self, rows: Iterable[Row], shards: TaskGroup) -> None:
+        """Takes leases and starts a reader for each."""
+        trusted_until = anyio.current_time() + self._times.trusted
+        taken: dict[ShardId, Lease] = {}
+
+        async def take(lease: Lease) -> None:
+            mine = await self._store.take(lease, self._owner)
+            if mine is not None:
+                taken[mine.shard] = mine
+
+        async with anyio.create_task_group() as takes:
+            for row in rows:
+                takes.start_soon(take, row.lease)
+        if not taken:
+            return
+        # Read again: until the take, the owner before us could still move the checkpoint.
+        for row in await self._store.rows(self._mapping.id):
+            lease = taken.get(row.shard)
+            if lease is not None and not row.finished:
+                held = self._held[row.shard] = Held(lease, StopScope(trusted_until))
+                shards.start_soon(self._hold, row, held)
+
+    # Holding: one task per shard
+
+    async def _hold(self, row: Row, held: Held) -> None:
+        shard = row.shard
+        self._observer(LeaseTaken(self._mapping.name, shard, row.checkpoint.position))
+        with held.scope:
+            calm = await self._contained(lambda: self._read(row, held), lambda error: self._tell_shard(shard, error))
+            if not calm:
+                self._shard_rests.begin(shard, anyio.current_time(), self._random.random())
+        if held.scope.ran_out:
+            self._observer(LeaseWasLost(self._mapping.name, shard, "the lease was not renewed in time"))
+        with anyio.move_on_after(RELEASE_SECONDS_MAX, shield=True):
+            await self._contained(lambda: self._store.release(held.lease), self._tell_trouble)
+        del self._held[shard]
+        self._observer(ShardReleased(self._mapping.name, shard))
+
+    async def _read(self, row: Row, held: Held) -> None:
+        checkpointer = Checkpointer(
+            store=self._store,
+            lease=held.lease,
+            checkpoint=row.checkpoint,
+            mapping=self._mapping.name,
+            observer=self._observer,
+            random=self._random,
+        )
+        reader = ShardReader(
+            mapping=self._mapping.name,
+            shard=row.shard,
+            source=self._source,
+            target=self._target,
+            batch=self._mapping.batch,
+            failure=self._mapping.failure,
+            retention_seconds=lambda: self._listing.retention_seconds if self._listing else None,
+            checkpointer=checkpointer,
+            observer=self._observer,
+            clock=self._clock,
+            random=self._random,
+        )
+        await reader.run(held.scope)
+        self._list_at = 0.0  # children may be there by now
+        self._wake.set()
+
+    # Renewing: never shares a path with delivery, so that no back-pressure can hold it up
+
+    async def _renew_for_ever(self) -> None:
+        pause = self._times.renew_every
+        while True:
+            await anyio.sleep(pause)
+            calm = await self._contained(self._renew_all, self._tell_trouble)
+            pause = self._times.renew_every if calm else RETRY_RENEWAL_SECONDS
+
+    async def _renew_all(self) -> None:
+        async with anyio.create_task_group() as renewals:
+            for held in self._held.values():
+                renewals.start_soon(self._renew, held)
+
+    async def _renew(self, held: Held) -> None:
+        started = anyio.current_time()
+        with anyio.move_on_after(self._times.margin):
+            renewed = await self._store.renew(held.lease)
+            if renewed is None:
+                self._observer(LeaseWasLost(self._mapping.name, held.lease.shard, "another worker owns the shard"))
+                held.scope.stop(0)
+            else:
+                held.lease = renewed
+                held.scope.extend(started + self._times.trusted)
+
+    # The bulkhead: what escapes a shard is told, and ends there
+
+    async def _contained(self, work: Callable[[], Awaitable[None]], tell: Callable[[Exception], None]) -> bool:
+        try:
+            await work()
+        except Exception as error:  # the one place: whatever it was, the other shards and mappings go on
+            for cause in _causes(error):
+                tell(cause)
+            return False
+        return True
+
+    def _tell_trouble(self, error: Exception) -> None:
+        known = isinstance(error, Unavailable | SourceGone)
+        problem = str(error) if known else "".join(traceback.format_exception(error))
+        self._observer(MappingTroubled(self._mapping.name, problem))
+
+    def _tell_shard(self, shard: ShardId, error: Exception) -> None:
+        match error:
+            case LeaseLost():
+                self._observer(LeaseWasLost(self._mapping.name, shard, str(error)))
+            case SourceGone() | Unavailable():
+                self._tell_trouble(error)
+            case _:
+                trace = "".join(traceback.format_exception(error))
+                self._observer(ShardFailed(self._mapping.name, shard, repr(error), trace))
+
+
+def _causes(error: Exception) -> list[Exception]:
+    """The single exceptions of a group, however nested."""
+    if not isinstance(error, ExceptionGroup):
+        return [error]
+    return [cause for part in error.exceptions for cause in _causes(part)]

@@ -1,0 +1,64 @@
+"""When records become a batch: this file is Lambda's count, window and payload limits (R-BATCH-2)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from poller.mapping import BatchPolicy
+from poller.model import Record
+from poller.rules.envelope import FRAME_BYTES, share_bytes
+
+
+class Batcher:
+    """The records of one shard that wait to be delivered, in order. ``now`` is any clock that only goes forward."""
+
+    def __init__(self, policy: BatchPolicy) -> None:
+        self._policy = policy
+        self._waiting: deque[Record] = deque()
+        self._bytes = FRAME_BYTES
+        self._opened_at = 0.0
+
+    @property
+    def head(self) -> Record | None:
+        """The oldest record that waits."""
+        return self._waiting[0] if self._waiting else None
+
+    def add(self, records: Iterable[Record], now: float) -> None:
+        """Takes records in; the window opens with the first one (R-BATCH-4)."""
+        if not self._waiting:
+            self._opened_at = now
+        for record in records:
+            self._waiting.append(record)
+            self._bytes += share_bytes(record)
+
+    def due_at(self) -> float:
+        """The moment at which what waits must go; ``inf`` if nothing waits, a moment gone by if the batch is full."""
+        if not self._waiting:
+            return float("inf")
+        return self._opened_at if self._is_full() else self._opened_at + self._policy.window_seconds
+
+    def take(self, now: float, *, flush: bool = False) -> tuple[Record, ...]:
+        """The next batch, empty if it is not due; ``flush`` takes what is there (R-SHARD-5).
+
+        A record that alone exceeds the payload limit is a batch of its own (R-BATCH-7).
+        """
+        if not flush and now < self.due_at():
+            return ()
+        batch: list[Record] = []
+        size = FRAME_BYTES - 1  # as the first record has no comma
+        while self._waiting and len(batch) < self._policy.batch_size:
+            share = share_bytes(self._waiting[0])
+            if batch and size + share > self._policy.payload_bytes_max:
+                break
+            size += share
+            self._bytes -= share
+            batch.append(self._waiting.popleft())
+        return tuple(batch)
+
+    def reopen(self, now: float) -> None:
+        """A new window for what was left over, once the previous invocation is complete (R-BATCH-4, R-BATCH-5)."""
+        self._opened_at = now
+
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= self._policy.batch_size or self._bytes - 1 > self._policy.payload_bytes_max
