@@ -1,0 +1,50 @@
+"""Values with defaults: this file is what lets a test name only what matters to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from poller.mapping import BatchPolicy, EventSourceMapping, FailurePolicy, mapping_id
+from poller.model import Chunk, Record, SequenceNumber
+from tests.virtual import EPOCH
+
+STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
+
+
+def record(number: int, *, key: str = "k", arrived_at: float = EPOCH, size: int = 0) -> Record:
+    """A record whose body is a Kinesis event record of at least ``size`` bytes."""
+    body = {"kinesis": {"sequenceNumber": str(number), "partitionKey": key, "data": "x" * size}}
+    return Record(SequenceNumber(str(number)), key, arrived_at, json.dumps(body).encode())
+
+
+def records(*numbers: int, arrived_at: float = EPOCH) -> tuple[Record, ...]:
+    return tuple(record(number, arrived_at=arrived_at) for number in numbers)
+
+
+def chunk(*numbers: int, attempts: int = 0, refusals: int = 0, arrived_at: float = EPOCH) -> Chunk:
+    return Chunk(records(*numbers, arrived_at=arrived_at), attempts, refusals)
+
+
+def numbers(of: Sequence[Record]) -> list[int]:
+    return [int(each.sequence_number) for each in of]
+
+
+def mapping(
+    *,
+    name: str = "orders",
+    starting_position: str = "TRIM_HORIZON",
+    starting_timestamp: float | None = None,
+    batch: BatchPolicy | None = None,
+    failure: FailurePolicy | None = None,
+) -> EventSourceMapping:
+    return EventSourceMapping(
+        id=mapping_id(STREAM, "handler"),
+        name=name,
+        source_arn=STREAM,
+        function_name="handler",
+        starting_position=starting_position,
+        starting_timestamp=starting_timestamp,
+        batch=batch or BatchPolicy(),
+        failure=failure or FailurePolicy(),
+    )

@@ -1,0 +1,92 @@
+"""Plugs that keep what they were given: this file is the world of the engine's tests, with time that passes randomly."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable, Sequence
+from random import Random
+
+import anyio
+
+from poller.events import Event
+from poller.model import Invocation, Listing, Outcome, Page, Position, Record, Shard, ShardId, Succeeded
+from tests.builders import numbers
+
+Answer = Callable[[list[int]], Outcome]
+
+
+class Heard:
+    """An observer that keeps every event."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+
+    def of(self, kind: type) -> list:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+class ScriptedTarget:
+    """Answers as told for the sequence numbers of a batch; keeps the batches, their ids and moments."""
+
+    def __init__(self, answer: Answer | None = None, *, random: Random | None = None, seconds: float = 0.001) -> None:
+        self._answer = answer or (lambda batch: Succeeded())
+        self._random = random or Random(1)
+        self._seconds = seconds
+        self.batches: list[list[int]] = []
+        self.request_ids: list[str] = []
+        self.moments: list[float] = []
+
+    async def invoke(self, invocation: Invocation) -> Outcome:
+        event = json.loads(invocation.payload)
+        batch = [int(each["kinesis"]["sequenceNumber"]) for each in event["Records"]]
+        self.batches.append(batch)
+        self.request_ids.append(invocation.request_id)
+        self.moments.append(anyio.current_time())
+        await anyio.sleep(self._seconds * self._random.random())
+        return self._answer(batch)
+
+    async def aclose(self) -> None:
+        pass
+
+
+class ScriptedSource:
+    """Shards with given pages; an item that is an exception is raised. After its items a shard is idle or ends."""
+
+    def __init__(self, *shards: Shard, retention_seconds: float | None = None) -> None:
+        self.shards = list(shards) or [Shard(ShardId("shard-0"))]
+        self.retention_seconds = retention_seconds
+        self.pages: dict[str, list[Page | Exception]] = defaultdict(list)
+        self.reads: list[tuple[ShardId, Position]] = []
+        self.listings = 0
+        self.trouble: Exception | None = None
+
+    def add(self, records: Sequence[Record], *, shard: str = "shard-0", ended: bool = False) -> None:
+        self.pages[shard].append(Page(tuple(records), 0.0, ended))
+
+    async def listing(self) -> Listing:
+        self.listings += 1
+        await anyio.sleep(0.01)
+        if self.trouble is not None:
+            raise self.trouble
+        return Listing(tuple(self.shards), self.retention_seconds)
+
+    async def read(self, shard: ShardId, position: Position) -> AsyncGenerator[Page, None]:
+        self.reads.append((shard, position))
+        items = self.pages[shard]
+        while True:
+            for item in [items.pop(0) for _ in range(len(items))]:
+                if isinstance(item, Exception):
+                    raise item
+                after = int(position.sequence_number or 0)
+                yield Page(tuple(r for r in item.records if numbers([r])[0] > after), item.behind_seconds, item.ended)
+                if item.ended:
+                    return
+            await anyio.sleep(1)
+            yield Page((), 0.0)
+
+    async def aclose(self) -> None:
+        pass
