@@ -1,4 +1,4 @@
-"""Plugs that keep what they were given: this file is the world of the engine's tests, with time that passes randomly."""
+"""Plugs that keep what they were given: this file is the world of the engine's tests, where time passes randomly."""
 
 from __future__ import annotations
 

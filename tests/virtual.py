@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+from asyncio import taskgroups
 from collections.abc import Callable, Coroutine, Iterator, MutableSet
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import anyio._backends._asyncio as anyio_backend
-from asyncio import taskgroups
 
 EPOCH = 1_700_000_000.0
 

@@ -1,0 +1,113 @@
+"""What happened in a simulated world: this file is the log that everything writes and only the checker judges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    at: float
+    shard: str
+    number: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """A function was called with records; their numbers, all of one shard."""
+
+    at: float
+    worker: str
+    shard: str
+    numbers: tuple[int, ...]
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """The function did its work on these records."""
+
+    at: float
+    shard: str
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """A worker said that it gives up all records of a shard from first to last."""
+
+    at: float
+    worker: str
+    shard: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A worker said that what lay after a position and before the next readable record is lost."""
+
+    at: float
+    worker: str
+    shard: str
+    after: str
+    resumed_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The store now holds this position."""
+
+    at: float
+    worker: str
+    shard: str
+    position: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """The stream threw these records away."""
+
+    at: float
+    shard: str
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resharded:
+    at: float
+    parents: tuple[str, ...]
+    children: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    at: float
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something for the reader of a timeline only."""
+
+    at: float
+    text: str
+
+
+Entry = Put | Attempted | Handled | Discarded | Gap | Saved | Trimmed | Resharded | Crashed | Noted
+
+
+@dataclass(slots=True)
+class History:
+    entries: list[Entry] = field(default_factory=list)
+
+    def add(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+    def timeline(self) -> str:
+        return "\n".join(f"{entry.at:10.3f}  {type(entry).__name__:10} {_fields(entry)}" for entry in self.entries)
+
+
+def _fields(entry: Entry) -> str:
+    return " ".join(f"{name}={getattr(entry, name)}" for name in entry.__dataclass_fields__ if name != "at")
