@@ -1,0 +1,179 @@
+"""The verbs ``run``, ``check``, ``shards`` and ``dev``: this file is the command line.
+
+Exit codes: 0 done, 2 wrong usage, 78 the configuration cannot be used (every problem on standard error), 130 Ctrl-C.
+What a verb needs is imported when it is used, so that ``check`` and ``--help`` are quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from poller import __version__
+from poller.clock import SystemClock
+from poller.config import Settings, load
+from poller.errors import ConfigError
+from poller.mapping import EventSourceMapping, source_kind
+
+EXIT_CONFIG = 78
+EXIT_INTERRUPTED = 130
+
+_EXAMPLE = "config.example.toml"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one verb and gives its exit code; ``argv`` is without the program's name, default `sys.argv`."""
+    arguments = _parser().parse_args(argv)
+    verb: Callable[[argparse.Namespace], int] = arguments.verb
+    try:
+        return verb(arguments)
+    except ConfigError as error:
+        if getattr(arguments, "json", False):
+            _print_json({"ok": False, "problems": list(error.problems)})
+        else:
+            print(*error.problems, sep="\n", file=sys.stderr)
+        return EXIT_CONFIG
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    if arguments.json:
+        _print_json({"ok": True, "mappings": [asdict(mapping) for mapping in settings.mappings]})
+        return 0
+    print(f"{settings.path}: {len(settings.mappings)} mapping(s), store {settings.store_url}")
+    for mapping in settings.mappings:
+        print(f"\n{mapping.name}{'' if mapping.enabled else '  (disabled)'}")
+        for key, text in _summary(settings, mapping).items():
+            print(f"  {key:<10}  {text}")
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    from poller.app import main_run
+
+    return main_run(settings)
+
+
+def _shards(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    from poller.app import main_shards
+
+    return main_shards(settings, as_json=arguments.json)
+
+
+def _dev(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    from poller.dev.session import main_dev
+
+    return main_dev(settings, records=arguments.records, as_json=arguments.json)
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    path: Path = arguments.config
+    return load(path, now=SystemClock().now(), environ=os.environ)
+
+
+def _summary(settings: Settings, mapping: EventSourceMapping) -> dict[str, str]:
+    """One mapping in a few words."""
+    kind = source_kind(mapping.source_arn)
+    batch, failure = mapping.batch, mapping.failure
+    own = settings.functions.get(mapping.function_name)
+    where = f"Lambda function {mapping.function_name}" if own is None else f"{own.name}: {own.handler or own.url}"
+    starts = mapping.starting_position
+    if mapping.starting_timestamp is not None:
+        starts = f"{starts} {mapping.starting_timestamp:.3f}"
+    extras = (", bisect" if failure.bisect else "") + (", item failures" if failure.report_item_failures else "")
+    retries = "until it succeeds" if failure.retries_max is None else f"{failure.retries_max} times"
+    age = "" if failure.age_seconds_max is None else f", records up to {failure.age_seconds_max:g} s old"
+    return {
+        "source": f"{kind}: {mapping.source_arn}",
+        "function": where,
+        "starts": starts,
+        "batch": f"up to {batch.batch_size} records, window {batch.window_seconds:g} s",
+        "on failure": f"retry {retries}{age}{extras}",
+        "id": mapping.id,
+    }
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="poller",
+        description="Polls Kinesis and DynamoDB streams and invokes functions, as Lambda's event source mappings do.",
+        epilog="example:\n  poller check --config poller.toml && poller run --config poller.toml",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"poller {__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    _add_verb(
+        verbs, "run", _run, "work until stopped; SIGTERM and Ctrl-C drain first", "poller run --config poller.toml"
+    )
+    check = _add_verb(
+        verbs,
+        "check",
+        _check,
+        "tell all that is wrong with a configuration, or what it means",
+        "poller check --config poller.toml",
+    )
+    shards = _add_verb(
+        verbs,
+        "shards",
+        _shards,
+        "show each shard's parents, position, lag and last outcome",
+        "poller shards --config poller.toml --json",
+    )
+    dev = _add_verb(
+        verbs, "dev", _dev, "work on an embedded endpoint with sample traffic; needs no AWS", "poller dev --records 300"
+    )
+    dev.set_defaults(config=_example_config())
+    dev.add_argument("--records", type=_positive, metavar="N", help="end after N records, with a summary")
+    for each in (check, shards, dev):
+        each.add_argument("--json", action="store_true", help="print JSON instead of text")
+    return parser
+
+
+def _add_verb(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    verb: Callable[[argparse.Namespace], int],
+    meaning: str,
+    example: str,
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(
+        name,
+        help=meaning,
+        description=f"{meaning[0].upper()}{meaning[1:]}.",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    extra = f"; default: {_EXAMPLE}" if name == "dev" else ""
+    parser.add_argument(
+        "--config", type=Path, required=name != "dev", metavar="FILE", help=f"the configuration, TOML{extra}"
+    )
+    parser.set_defaults(verb=verb)
+    return parser
+
+
+def _example_config() -> Path:
+    """The example beside the user, else the one beside the sources, else the one that the package carries."""
+    package = Path(__file__).parent
+    places = (Path(_EXAMPLE), package.parent / _EXAMPLE, package / "dev" / _EXAMPLE)
+    return next((place for place in places if place.is_file()), places[0])
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number

@@ -1,0 +1,228 @@
+"""The configuration file, TOML, as one frozen value: this file is `Settings` and the way to load them.
+
+All that is wrong is told at once, with file, line and key. See ``config_values.py`` for single values and
+``config_mappings.py`` for the mappings.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from poller.config_lines import KeyPath, key_lines
+from poller.config_mappings import KEY, read_mappings
+from poller.config_values import Complaints, Table, expanded, kind_name
+from poller.errors import ConfigError
+from poller.mapping import EventSourceMapping
+
+AWS_SERVICES = ("dynamodb", "dynamodbstreams", "kinesis", "lambda", "sts")
+"""The services that may have an endpoint of their own, as the SDK names its clients."""
+
+_SECTIONS = ("worker", "server", "aws", "store", "functions", KEY)
+_HANDLER = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,140}")
+_TOML_PLACE = re.compile(r"\s*\(at (?:line (?P<line>\d+), column \d+|end of document)\)$")
+_LISTEN = re.compile(r"(?:\[(?P<ipv6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>[0-9]{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """``id`` is the owner's name in leases; ``drain_timeout_seconds`` is how long a stop may take."""
+
+    id: str
+    drain_timeout_seconds: float = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where metrics and health are served; port 0 takes any free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 9464
+
+
+@dataclass(frozen=True, slots=True)
+class AwsSettings:
+    """What is set beyond the SDK's own environment and profiles.
+
+    ``None`` leaves it to the SDK. A service's entry in ``endpoint_urls`` (keys: `AWS_SERVICES`) wins over
+    ``endpoint_url``.
+    """
+
+    region: str | None
+    endpoint_url: str | None
+    endpoint_urls: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSettings:
+    """A function that is not an AWS Lambda function: exactly one of ``handler`` and ``url`` is set.
+
+    ``handler`` is ``package.module:function``; ``url`` is http or https.
+    """
+
+    name: str
+    handler: str | None
+    url: str | None
+    timeout_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of one configuration file. ``server`` is ``None`` where ``listen = ""`` switched it off."""
+
+    path: Path
+    worker: WorkerSettings
+    server: ServerSettings | None
+    aws: AwsSettings
+    store_url: str
+    functions: Mapping[str, FunctionSettings]
+    mappings: tuple[EventSourceMapping, ...]
+
+
+def load(path: Path, *, now: float, environ: Mapping[str, str]) -> Settings:
+    """Reads the file at ``path``; placeholders take their values from ``environ``, ``now`` is epoch seconds.
+
+    Raises `ConfigError` with every problem as ``FILE:LINE: key.path: what is wrong; what to do``, in order of lines.
+    """
+    text = _file_text(path)
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError((_syntax_problem(path, text, error),)) from error
+    complaints = Complaints(path, key_lines(text))
+    values = expanded(raw, (), complaints, environ)
+    assert isinstance(values, dict)
+    document = Table(values, (), complaints, known=_SECTIONS)
+    settings = Settings(
+        path=path,
+        worker=_worker(_section(document, "worker", "id", "drain_timeout_seconds")),
+        server=_server(_section(document, "server", "listen")),
+        aws=_aws(_section(document, "aws", "region", "endpoint_url", "endpoint_urls")),
+        store_url=_store_url(_section(document, "store", "url")),
+        functions=_functions(document),
+        mappings=read_mappings(document, now=now),
+    )
+    problems = complaints.texts()
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def _file_text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError((f"{path}: cannot be read: {error.strerror}; name the file with --config FILE",)) from error
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError((f"{path}:{line}: not UTF-8 text; save the file as UTF-8",)) from error
+
+
+def _syntax_problem(path: Path, text: str, error: tomllib.TOMLDecodeError) -> str:
+    message = str(error)
+    place = _TOML_PLACE.search(message)
+    line = place["line"] if place and place["line"] else str(max(1, len(text.splitlines())))
+    return f"{path}:{line}: not valid TOML: {_TOML_PLACE.sub('', message)}; see https://toml.io"
+
+
+def _section(document: Table, key: str, *known: str) -> Table:
+    return Table(document.table(key), (*document.path, key), document.complaints, known=known)
+
+
+def _worker(table: Table) -> WorkerSettings:
+    given = table.text("id")
+    if given is not None and not (given.strip() and given.isprintable()):
+        table.complain("id", "must be a readable text", "give a name that no other worker has, or leave it out")
+    return WorkerSettings(
+        id=given or f"{socket.gethostname()}-{secrets.token_hex(3)}",
+        drain_timeout_seconds=table.seconds("drain_timeout_seconds", 25.0, above=0.0),
+    )
+
+
+def _server(table: Table) -> ServerSettings | None:
+    given = table.text("listen")
+    if given is None:
+        return ServerSettings()
+    if not given:
+        return None
+    match = _LISTEN.fullmatch(given)
+    if match is None or int(match["port"]) > 65_535:
+        advice = 'write host:port like "127.0.0.1:9464", or "" for no server'
+        table.complain("listen", f"{given!r} is not an address to listen on", advice)
+        return None
+    return ServerSettings(host=match["ipv6"] or match["host"], port=int(match["port"]))
+
+
+def _aws(table: Table) -> AwsSettings:
+    # Empty means not set here, so that "${AWS_ENDPOINT_URL:-}" works with and without the variable.
+    url = table.text("endpoint_url") or None
+    if url is not None:
+        _check_url(table, "endpoint_url", url)
+    services = Table(table.table("endpoint_urls"), (*table.path, "endpoint_urls"), table.complaints, known=AWS_SERVICES)
+    urls: dict[str, str] = {}
+    for service in AWS_SERVICES:
+        service_url = services.text(service)
+        if service_url is not None:
+            _check_url(services, service, service_url)
+            urls[service] = service_url
+    return AwsSettings(region=table.text("region") or None, endpoint_url=url, endpoint_urls=urls)
+
+
+def _check_url(table: Table, key: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if not good:
+        table.complain(key, f"{url!r} is not a URL", "write http://host:port or https://host, with a path if need be")
+
+
+def _store_url(table: Table) -> str:
+    url = table.text("url")
+    if url is None:
+        return "sqlite:///poller.db"
+    if url != "memory:" and not (url.startswith("sqlite:///") and url != "sqlite:///"):
+        scheme = url.partition(":")[0]
+        advice = 'write "sqlite:///poller.db" (a path follows the three slashes) or "memory:"'
+        table.complain("url", f"a store of this kind ({scheme!r}) is not supported by this version", advice)
+    return url
+
+
+def _functions(document: Table) -> Mapping[str, FunctionSettings]:
+    functions: dict[str, FunctionSettings] = {}
+    for name, values in document.table("functions").items():
+        path: KeyPath = (*document.path, "functions", name)
+        if not isinstance(values, dict):
+            document.complaints.add(path, f"must be a table, not {kind_name(values)}", "write [functions.NAME]")
+        elif not _FUNCTION_NAME.fullmatch(name):
+            wrong = "a function's name is made of letters, digits, '-', '_' and '.'"
+            document.complaints.add(path, wrong, "choose another name")
+        else:
+            known = ("handler", "url", "timeout_seconds")
+            functions[name] = _function(name, Table(values, path, document.complaints, known=known))
+    return functions
+
+
+def _function(name: str, table: Table) -> FunctionSettings:
+    handler, url = table.text("handler"), table.text("url")
+    ways = [key for key in ("handler", "url") if table.has(key) or table.complaints.touch((*table.path, key))]
+    if len(ways) == 2:
+        table.complain("url", "both handler and url are given", "keep the one that is meant")
+    elif not ways:
+        advice = 'add handler = "package.module:function" or url = "https://..."'
+        table.complaints.add(table.path, "neither handler nor url is given", advice)
+    if handler is not None and not _HANDLER.fullmatch(handler):
+        table.complain("handler", f"{handler!r} does not name a function", 'write "package.module:function"')
+    if url is not None:
+        _check_url(table, "url", url)
+    return FunctionSettings(name, handler, url, timeout_seconds=table.seconds("timeout_seconds", 60.0, above=0.001))
