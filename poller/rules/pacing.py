@@ -1,6 +1,8 @@
-"""How long to wait: this file is the arithmetic of backoff, with randomness as an argument."""
+"""How long to wait: this file is the arithmetic of backoff and of polling, with randomness as an argument."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 
 def backoff_seconds(failures: int, jitter: float, *, base: float = 0.2, cap: float = 60.0) -> float:
@@ -10,3 +12,30 @@ def backoff_seconds(failures: int, jitter: float, *, base: float = 0.2, cap: flo
     """
     doublings = min(failures, 40)  # far beyond any cap, and no overflow
     return float(min(cap, base * 2**doublings)) * (1 + 0.1 * jitter)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a service wants its shards read; seconds from the start of one call to the start of the next.
+
+    ``iterator_seconds`` is the age at which an iterator is replaced before it expires (R-KIN-3, R-DDB-2).
+    """
+
+    idle_seconds: float
+    busy_seconds: float
+    iterator_seconds: float
+
+    def spacing_seconds(self, records: int, behind_seconds: float | None) -> float:
+        """The pause after an answer of ``records``: short while there is more to read (R-KIN-1, R-DDB-1).
+
+        Where the service tells no lag, an answer that held records promises more.
+        """
+        behind = records > 0 if behind_seconds is None else behind_seconds > 0
+        return self.busy_seconds if behind else self.idle_seconds
+
+
+KINESIS = Pace(idle_seconds=1.0, busy_seconds=0.22, iterator_seconds=270.0)
+"""R-KIN-1; under the 5 calls a second and shard of R-KIN-2, and with 30 s to spare of an iterator's 5 minutes."""
+
+DYNAMODB = Pace(idle_seconds=0.25, busy_seconds=0.1, iterator_seconds=840.0)
+"""R-DDB-1; an iterator lives 15 minutes (R-DDB-2)."""

@@ -1,0 +1,204 @@
+"""A Kinesis data stream, read by shared iterators: this file is its calls and its records' form in an event.
+
+A position that is older than the stream's oldest record is moved to that record by Kinesis without a word, so such a
+gap cannot be told from here (R-STATE-12); a position that Kinesis refuses is told as lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import anyio
+
+from poller.aws import Aws, BadArgument, Expired, NotFound, translated
+from poller.errors import PositionLost, SourceGone, Unavailable
+from poller.model import Listing, Page, Position, Record, Shard, ShardId
+from poller.ports import Clock, Observer
+from poller.rules.pacing import KINESIS
+from poller.sources.event_json import epoch_seconds, json_bytes, sequence_number, text
+from poller.sources.known_shards import KnownShards, patiently
+from poller.sources.polling import Answer, ShardPolling
+
+_RETENTION_FRESH_SECONDS = 600.0
+_PAGING_RESTARTS = 3
+
+
+class KinesisSource:
+    """One stream; see `poller.ports.Source`. ``mapping`` is the label for events, ``random`` spreads the polls.
+
+    ``invoke_identity_arn`` is the role that events name; outside of Lambda it must be given (R-EVT-4).
+    """
+
+    def __init__(
+        self,
+        aws: Aws,
+        *,
+        arn: str,
+        mapping: str,
+        observer: Observer,
+        clock: Clock,
+        random: Random,
+        invoke_identity_arn: str = "",
+    ) -> None:
+        self._aws = aws
+        self._arn = arn
+        self._region = arn.split(":")[3]
+        self._mapping = mapping
+        self._observer = observer
+        self._random = random
+        self._form = RecordForm(arn, invoke_identity_arn, clock)
+        self._known = KnownShards(self._list_shards)
+        self._retention_seconds: float | None = None
+        self._retention_at = float("-inf")
+
+    async def listing(self) -> Listing:
+        return Listing(await self._known.all(), await self._retention())
+
+    def read(self, shard: ShardId, position: Position) -> AsyncGenerator[Page, None]:
+        polling = ShardPolling(
+            self, shard, position, pace=KINESIS, mapping=self._mapping, observer=self._observer, random=self._random
+        )
+        return polling.pages()
+
+    async def aclose(self) -> None:
+        """Nothing to do: the clients are the door's."""
+
+    async def iterator(self, shard: ShardId, position: Position) -> str:
+        """See `poller.sources.polling.ShardCalls`; only the parameters that belong to the position are sent."""
+        client = await self._client()
+        try:
+            with translated(f"get an iterator for {shard} of {self._arn}"):
+                answer = await client.get_shard_iterator(StreamARN=self._arn, ShardId=shard, **_start(position))
+                return text(answer["ShardIterator"])
+        except BadArgument as problem:
+            if position.sequence_number is None:
+                raise
+            raise PositionLost(str(problem)) from problem
+
+    async def records(self, shard: ShardId, iterator: str) -> Answer:
+        client = await self._client()
+        with translated(f"get records of {shard} of {self._arn}"):
+            answer = await client.get_records(StreamARN=self._arn, ShardIterator=iterator)
+            behind = answer.get("MillisBehindLatest")
+            following = answer.get("NextShardIterator")
+            return Answer(
+                tuple(self._form.record(shard, raw) for raw in answer["Records"]),
+                None if following is None else text(following),
+                None if behind is None else behind / 1000,
+                ended=following is None and bool(answer.get("ChildShards")),
+            )
+
+    async def find(self, shard: ShardId) -> Shard | None:
+        return await self._known.find(shard)
+
+    async def is_closed(self, shard: ShardId) -> bool:
+        return await self._known.is_closed(shard)
+
+    async def _client(self) -> Any:
+        return await self._aws.client("kinesis", self._region)
+
+    async def _list_shards(self) -> Sequence[Shard]:
+        """Every page; from the first one again if a token expired, which it does after 300 s (R-KIN-2)."""
+        for _ in range(_PAGING_RESTARTS):
+            try:
+                return await self._all_pages()
+            except Expired as problem:
+                expired = problem
+        raise Unavailable(str(expired)) from expired
+
+    async def _all_pages(self) -> Sequence[Shard]:
+        shards: list[Shard] = []
+        token: str | None = None
+        while True:
+            page, following = await patiently(lambda token=token: self._shards_page(token), self._random)  # type: ignore[misc]
+            shards += page
+            if following is None:
+                return shards
+            if following == token:
+                raise Unavailable(f"the shards of {self._arn} are listed in a circle")
+            token = following
+
+    async def _shards_page(self, token: str | None) -> tuple[list[Shard], str | None]:
+        """One page of up to 1,000 shards.
+
+        The service refuses a token together with a stream. Moto wants both, but pages only if MaxResults is given.
+        """
+        client = await self._client()
+        with translated(f"list the shards of {self._arn}"):
+            question = {"StreamARN": self._arn} if token is None else {"NextToken": token}
+            answer = await client.list_shards(**question)
+            return [_shard(raw) for raw in answer["Shards"]], answer.get("NextToken") or None
+
+    async def _retention(self) -> float | None:
+        """How long records are kept; the last known value if the service does not say, which reading can do without."""
+        now = anyio.current_time()
+        if now - self._retention_at >= _RETENTION_FRESH_SECONDS:
+            client = await self._client()
+            try:
+                with translated(f"describe {self._arn}"):
+                    answer = await client.describe_stream_summary(StreamARN=self._arn)
+                    hours = answer["StreamDescriptionSummary"]["RetentionPeriodHours"]
+                    self._retention_seconds = float(hours) * 3600
+                self._retention_at = now
+            except NotFound:
+                raise
+            except (Unavailable, SourceGone):
+                pass
+        return self._retention_seconds
+
+
+class RecordForm:
+    """Renders the records of one stream as Lambda's events have them, keys in wire order (R-EVT-1, R-EVT-2)."""
+
+    def __init__(self, arn: str, invoke_identity_arn: str, clock: Clock) -> None:
+        self._clock = clock
+        tail = {
+            "eventName": "aws:kinesis:record",
+            "invokeIdentityArn": invoke_identity_arn,
+            "awsRegion": arn.split(":")[3],
+            "eventSourceARN": arn,
+        }
+        self._tail = b"," + json_bytes(tail)[1:]
+
+    def record(self, shard: ShardId, raw: Mapping[str, Any]) -> Record:
+        """Raises `KeyError`, `TypeError` or `ValueError` if the answer is not what the service promises.
+
+        A record without a partition key, which streams with automatic distribution may hold, gets an empty one.
+        """
+        number = sequence_number(raw["SequenceNumber"])
+        key = text(raw.get("PartitionKey", ""))
+        data = text(raw["Data"])  # base64 all the way: never decoded
+        stamp = raw.get("ApproximateArrivalTimestamp")
+        arrived_at = round(self._clock.now(), 3) if stamp is None else epoch_seconds(stamp)
+        body = (
+            b'{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":%b,"sequenceNumber":"%b","data":%b,'
+            b'"approximateArrivalTimestamp":%b},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":%b%b'
+        ) % (
+            json_bytes(key),
+            number.encode(),
+            json_bytes(data),
+            repr(arrived_at).encode(),
+            json_bytes(f"{shard}:{number}"),
+            self._tail,
+        )
+        return Record(number, key, arrived_at, body)
+
+
+def _start(position: Position) -> dict[str, object]:
+    """The one set of parameters that a position needs; Kinesis refuses two starts in one question."""
+    if position.sequence_number is not None:
+        return {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": position.sequence_number}
+    if position.timestamp is not None:  # a datetime keeps its milliseconds on the wire (R-POS-4)
+        at = datetime.fromtimestamp(position.timestamp, UTC)
+        return {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": at}
+    return {"ShardIteratorType": "TRIM_HORIZON"}
+
+
+def _shard(raw: Mapping[str, Any]) -> Shard:
+    """A merged shard has two parents, and waits for both (R-SHARD-1)."""
+    parents = (raw.get("ParentShardId"), raw.get("AdjacentParentShardId"))
+    closed = raw["SequenceNumberRange"].get("EndingSequenceNumber") is not None
+    return Shard(ShardId(text(raw["ShardId"])), tuple(ShardId(each) for each in parents if each), closed)

@@ -1,0 +1,62 @@
+"""What a stream's last listing said: this file is what spares a service the same question from many shards at once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+from typing import TypeVar
+
+import anyio
+
+from poller.aws import BadArgument, Expired
+from poller.errors import Unavailable
+from poller.model import Shard, ShardId
+from poller.rules.pacing import backoff_seconds
+
+T = TypeVar("T")
+
+_PAGE_ATTEMPTS = 4
+
+
+class KnownShards:
+    """Lists by ``list_all``, one listing at a time; a question asked meanwhile shares the next one's answer."""
+
+    def __init__(self, list_all: Callable[[], Awaitable[Sequence[Shard]]]) -> None:
+        self._list_all = list_all
+        self._listing = anyio.Lock()
+        self._listed_at = float("-inf")
+        self._shards: dict[ShardId, Shard] = {}
+
+    async def all(self) -> tuple[Shard, ...]:
+        """All shards, as they are listed now or after the call. Raises `Unavailable` or `SourceGone`."""
+        asked_at = anyio.current_time()
+        async with self._listing:
+            if self._listed_at <= asked_at:  # else one began after we asked
+                began_at = anyio.current_time()
+                self._shards = {shard.id: shard for shard in await self._list_all()}
+                self._listed_at = began_at
+            return tuple(self._shards.values())
+
+    async def find(self, shard: ShardId) -> Shard | None:
+        """The shard as it is listed now, ``None`` if it is not. Raises `Unavailable` or `SourceGone`."""
+        return {each.id: each for each in await self.all()}.get(shard)
+
+    async def is_closed(self, shard: ShardId) -> bool:
+        """Whether the shard takes no new records, as one that has left the stream. Closed shards never reopen."""
+        known = self._shards.get(shard)
+        if known is not None and known.closed:
+            return True
+        found = await self.find(shard)
+        return found is None or found.closed
+
+
+async def patiently(call: Callable[[], Awaitable[T]], random: Random) -> T:
+    """``call``, again after a pause if the service is unavailable: one throttle must not undo twenty pages."""
+    for failures in range(_PAGE_ATTEMPTS - 1):
+        try:
+            return await call()
+        except (Expired, BadArgument):
+            raise
+        except Unavailable:
+            await anyio.sleep(backoff_seconds(failures, random.random()))
+    return await call()
