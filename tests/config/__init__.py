@@ -1,0 +1,1 @@
+"""Tests of the configuration: this file is only the mark of a package."""

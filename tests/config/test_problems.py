@@ -1,0 +1,269 @@
+"""What a bad configuration is told: this file is the table of complaints, each with its exact line and key."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from poller.config import load
+from poller.errors import ConfigError
+from tests.config.full import FULL, MINIMAL, NOW, loaded
+
+MAPPING = "event_source_mappings[0]"
+STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
+
+
+def problems(folder: Path, text: str, **environ: str) -> list[str]:
+    """The complaints about ``text`` without the name of the file."""
+    with pytest.raises(ConfigError) as caught:
+        loaded(folder, text, **environ)
+    prefix = f"{folder / 'c.toml'}:"
+    assert all(problem.startswith(prefix) for problem in caught.value.problems)
+    return [problem.removeprefix(prefix) for problem in caught.value.problems]
+
+
+TABLE = [
+    # FULL's line is replaced by ours, and exactly one complaint comes, with this beginning
+    ("id =", "idd = 'x'", "2: worker.idd: unknown key; did you mean id?"),
+    ("id =", "xyz = 'x'", "2: worker.xyz: unknown key; known here: drain_timeout_seconds, id"),
+    ("id =", "id = ''", "2: worker.id: must be a readable text; "),
+    ("id =", "id = 7", "2: worker.id: must be a string, not a whole number; put it in quotes"),
+    ("id =", "id = '${NOPE}'", "2: worker.id: the environment variable NOPE is not set; "),
+    ("id =", "id = '${file:/no/such/file}'", "2: worker.id: cannot read the file /no/such/file: No such file or "),
+    ("id =", "id = '${A-B}'", "2: worker.id: a placeholder that is not understood; "),
+    ("id =", "id = '${OPEN'", "2: worker.id: a placeholder that is not understood; "),
+    ("drain", "drain_timeout_seconds = '25'", "3: worker.drain_timeout_seconds: must be a number of seconds, not a "),
+    ("drain", "drain_timeout_seconds = true", "3: worker.drain_timeout_seconds: must be a number of seconds, not a b"),
+    ("drain", "drain_timeout_seconds = -1", "3: worker.drain_timeout_seconds: -1 is out of range; "),
+    ("drain", "drain_timeout_seconds = nan", "3: worker.drain_timeout_seconds: nan is out of range; "),
+    ("[server]", "[serverr]", "4: serverr: unknown key; did you mean server?"),
+    ("listen", "listen = '9464'", "5: server.listen: '9464' is not an address to listen on; "),
+    ("listen", "listen = 'h:65536'", "5: server.listen: 'h:65536' is not an address to listen on; "),
+    ("endpoint_url =", "endpoint_url = 'localhost:5000'", "8: aws.endpoint_url: 'localhost:5000' is not a URL; "),
+    (
+        "endpoint_urls",
+        "endpoint_urls = {kineses='http://h'}",
+        "9: aws.endpoint_urls.kineses: unknown key; did you mean",
+    ),
+    ("endpoint_urls", "endpoint_urls = {kinesis='h'}", "9: aws.endpoint_urls.kinesis: 'h' is not a URL; "),
+    ("endpoint_urls", "endpoint_urls = 'http://h'", "9: aws.endpoint_urls: must be a table, not a string; "),
+    ("url =", "url = 'redis://h'", "11: store.url: a store of this kind ('redis') is not supported by this version; "),
+    (
+        "url =",
+        "url = 'sqlite:///'",
+        "11: store.url: a store of this kind ('sqlite') is not supported by this version; ",
+    ),
+    ("[functions.", "[functions.'orders handler']", '12: functions."orders handler": a function\'s name is made of '),
+    ("handler =", "", "12: functions.orders-handler: neither handler nor url is given; "),
+    ("handler =", "handlr = 'a:b'", "13: functions.orders-handler.handlr: unknown key; did you mean handler?"),
+    ("handler =", "handler = 'module.function'", "13: functions.orders-handler.handler: 'module.function' does not "),
+    (
+        "handler =",
+        "handler='a:b'\nurl='http://h'",
+        "14: functions.orders-handler.url: both handler and url are given; ",
+    ),
+    ("handler =", "url = 'ftp://h'", "13: functions.orders-handler.url: 'ftp://h' is not a URL; "),
+    ("timeout_sec", "timeout_seconds = 0", "14: functions.orders-handler.timeout_seconds: 0 is out of range; "),
+    ("name =", "name = ' '", f"16: {MAPPING}.name: must be a readable text; "),
+    ("event_source_arn", "", f"15: {MAPPING}.event_source_arn: Unrecognized event source. Give the ARN of a Kinesis "),
+    (
+        "event_source_arn",
+        "event_source_arn = 'arn:aws:dynamodb:us-east-1:123456789012:table/items'",
+        f"17: {MAPPING}.event_source_arn: Unrecognized event source. This is a table: give the ARN of its stream, ",
+    ),
+    (
+        "event_source_arn",
+        f"event_source_arn = '{STREAM}/consumer/fast:1700000000'",
+        f"17: {MAPPING}.event_source_arn: this is a consumer, and enhanced fan-out is not supported by this ",
+    ),
+    (
+        "event_source_arn",
+        "event_source_arn = '${ARN}'",
+        f"17: {MAPPING}.event_source_arn: the environment variable ARN ",
+    ),
+    ("function_name", "function_name = 'not a name'", f"18: {MAPPING}.function_name: 1 validation error detected: "),
+    ("starting_pos", "starting_positon = 'LATEST'", f"19: {MAPPING}.starting_positon: unknown key; did you mean start"),
+    ("starting_pos", "startingPosition = 'LATEST'", f"19: {MAPPING}.startingPosition: unknown key; did you mean start"),
+    ("starting_pos", "", f"15: {MAPPING}.starting_position: 1 validation error detected: Value null at 'startingPos"),
+    (
+        "starting_pos",
+        "starting_position = 'AT_TIMESTAMP'",
+        f"15: {MAPPING}.starting_position_timestamp: Need to specify a timestamp; ",
+    ),
+    (
+        "starting_pos",
+        "starting_position = 'AT_TIMESTAMP'\nstarting_position_timestamp = 2026-01-01T00:00:00",
+        f"20: {MAPPING}.starting_position_timestamp: the time has no zone; ",
+    ),
+    (
+        "starting_pos",
+        "starting_position = 'AT_TIMESTAMP'\nstarting_position_timestamp = 2026-01-01",
+        f"20: {MAPPING}.starting_position_timestamp: must be a date and time, not a date or time; ",
+    ),
+    (
+        "starting_pos",
+        "starting_position = 'AT_TIMESTAMP'\nstarting_position_timestamp = 1e300",
+        f"20: {MAPPING}.starting_position_timestamp: 1e+300 is out of range; ",
+    ),
+    (
+        "starting_pos",
+        "starting_position = 'AT_TIMESTAMP'\nstarting_position_timestamp = 'yesterday'",
+        f"20: {MAPPING}.starting_position_timestamp: 'yesterday' is not a date and time; ",
+    ),
+    (
+        "starting_pos",
+        "starting_position = 'AT_TIMESTAMP'\nstarting_position_timestamp = 1800000001",
+        f"20: {MAPPING}.starting_position_timestamp: Received Exception while reading from provided stream. The times",
+    ),
+    ("batch_size", "batch_size = 10001", f"20: {MAPPING}.batch_size: 1 validation error detected: Value '10001' at 'b"),
+    ("batch_size", "batch_size = true", f"20: {MAPPING}.batch_size: must be a whole number, not a boolean; "),
+    (
+        "batch_size",
+        "batch_size = '5'",
+        f"20: {MAPPING}.batch_size: must be a whole number, not a string; write it with",
+    ),
+    ("batch_size", "batch_size = 5.0", f"20: {MAPPING}.batch_size: must be a whole number, not a number; "),
+    (
+        "bisect",
+        "bisect_batch_on_function_error = 1",
+        f"24: {MAPPING}.bisect_batch_on_function_error: must be true or fa",
+    ),
+    ("function_resp", "function_response_types = [1]", f"25: {MAPPING}.function_response_types[0]: must be a string, "),
+    (
+        "function_resp",
+        "function_response_types = ['${A}']",
+        f"25: {MAPPING}.function_response_types[0]: the environmen",
+    ),
+    ("enabled", "topics = ['t']", f"26: {MAPPING}.topics: not a setting for Kinesis or DynamoDB streams; "),
+    *(
+        ("enabled", f"{key} = 1", f"26: {MAPPING}.{key}: not supported by this version yet; ")
+        for key in (
+            "parallelization_factor",
+            "tumbling_window_in_seconds",
+            "filter_criteria",
+            "destination_config",
+            "deaggregate",
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("start", "line", "complaint"), TABLE)
+def test_one_mistake_makes_one_complaint_with_its_line_and_key(
+    tmp_path: Path, start: str, line: str, complaint: str
+) -> None:
+    lines = [line if each.startswith(start) else each for each in FULL.splitlines()]
+    text = "\n".join(lines)
+    if line == "[serverr]":
+        text = text.replace('listen = "127.0.0.1:9464"', "")
+    (found,) = problems(tmp_path, text)
+    assert found.startswith(complaint)
+
+
+def test_all_mistakes_are_told_at_once_in_order_of_lines(tmp_path: Path) -> None:
+    text = FULL.replace("batch_size = 100", "batch_size = 0").replace('id = "poller-1"', "id = 1")
+    text = text.replace("[store]", "[stores]").replace("enabled = true", 'enabled = "yes"')
+    keys = [problem.split(": ")[1] for problem in problems(tmp_path, text)]
+    assert keys == ["worker.id", "stores", f"{MAPPING}.batch_size", f"{MAPPING}.enabled"]
+
+
+def test_the_same_pair_twice_is_refused_as_lambda_does(tmp_path: Path) -> None:
+    """R-VAL-21."""
+    (found,) = problems(tmp_path, MINIMAL + MINIMAL)
+    assert found.startswith(
+        f'7: event_source_mappings[1].function_name: The event source arn (" {STREAM} ") and function '
+        '(" orders-handler ") provided mapping already exists. Please update or delete the existing mapping with UUID '
+    )
+
+
+def test_a_label_belongs_to_one_mapping(tmp_path: Path) -> None:
+    first, second = MINIMAL, MINIMAL.replace("orders-handler", "other")
+    (found,) = problems(tmp_path, f'{first}name = "a"\n{second}name = "a"\n')
+    assert found.startswith("10: event_source_mappings[1].name: another mapping is named 'a' already; ")
+
+
+@pytest.mark.parametrize("text", ["", "event_source_mappings = []"])
+def test_a_file_without_a_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    (found,) = problems(tmp_path, text)
+    assert found.startswith("1: event_source_mappings: there is no mapping; ")
+
+
+def test_a_single_table_is_not_a_list_of_mappings(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, MINIMAL.replace("[[", "[").replace("]]", "]"))
+    assert found.startswith("1: event_source_mappings: must be an array of tables, not a table; ")
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("a = 1\nb = \n", "2: not valid TOML: "),
+        ("a = 1\na = 2\n", "2: not valid TOML: "),
+        ("a = 1\n\nb = [1,\n", "3: not valid TOML: "),
+    ],
+)
+def test_a_slip_in_the_syntax_is_told_with_its_line(tmp_path: Path, text: str, start: str) -> None:
+    (found,) = problems(tmp_path, text)
+    assert found.startswith(start)
+    assert "(at" not in found
+
+
+def test_a_file_that_is_not_text_is_told_with_the_line(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_bytes(b"a = 1\nb = '\xff'\n")
+    with pytest.raises(ConfigError) as caught:
+        load(file, now=NOW, environ={})
+    assert caught.value.problems == (f"{file}:2: not UTF-8 text; save the file as UTF-8",)
+
+
+def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "none.toml", now=NOW, environ={})
+    assert caught.value.problems[0].startswith(f"{tmp_path / 'none.toml'}: cannot be read: No such file or directory; ")
+
+
+def _keys_of_full() -> list[tuple[int, str, str]]:
+    """Line number, table and key of every line of `FULL` that has a key."""
+    found: list[tuple[int, str, str]] = []
+    table = ""
+    for number, line in enumerate(FULL.splitlines(), start=1):
+        if line.startswith("["):
+            table = MAPPING if line.startswith("[[") else line.split("]")[0].strip("[")
+        else:
+            found.append((number, table, line.split(" = ")[0]))
+    return found
+
+
+_KEYS = _keys_of_full()
+_WRONG_FOR_EVERY_KEY = st.sampled_from(["07:32:00", "1979-05-27", "[[]]", "[1.5]", "inf", "-9_999_999"])
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.sampled_from(_KEYS), _WRONG_FOR_EVERY_KEY)
+def test_a_wrong_value_for_any_one_key_names_exactly_that_key(
+    tmp_path: Path, place: tuple[int, str, str], value: str
+) -> None:
+    number, table, key = place
+    lines = FULL.splitlines()
+    lines[number - 1] = f"{key} = {value}"
+    (found,) = problems(tmp_path, "\n".join(lines))
+    assert re.match(rf"{number}: {re.escape(f'{table}.{key}')}(\[0\])?: ", found)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.sampled_from(_KEYS), st.integers(min_value=0, max_value=100))
+def test_a_letter_too_few_in_any_one_key_names_exactly_that_key(
+    tmp_path: Path, place: tuple[int, str, str], where: int
+) -> None:
+    number, table, key = place
+    at = where % len(key)
+    misspelt = key[:at] + key[at + 1 :]
+    if any(other == misspelt for _, _, other in _KEYS) or len(misspelt) < 2:
+        return
+    lines = FULL.splitlines()
+    lines[number - 1] = lines[number - 1].replace(key, misspelt, 1)
+    (found,) = problems(tmp_path, "\n".join(lines))
+    assert found.startswith(f"{number}: {table}.{misspelt}: unknown key; did you mean ")
