@@ -1,0 +1,34 @@
+# The worker alone. Handlers of your own go into an image made FROM this one, or beside it as HTTP or Lambda functions.
+
+FROM python:3.13-slim AS build
+WORKDIR /build
+COPY deploy/requirements.txt deploy/requirements-build.txt deploy/
+RUN python -m venv /opt/build \
+ && /opt/build/bin/pip install --no-cache-dir --no-deps --require-hashes -r deploy/requirements-build.txt
+RUN python -m venv --without-pip /opt/poller \
+ && /opt/build/bin/pip --python /opt/poller/bin/python install --no-cache-dir --no-deps --require-hashes \
+      -r deploy/requirements.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY poller poller
+RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir wheels . \
+ && /opt/build/bin/pip --python /opt/poller/bin/python install --no-cache-dir --no-deps wheels/*.whl
+
+FROM python:3.13-slim
+LABEL org.opencontainers.image.title="stream-poller" org.opencontainers.image.licenses="Apache-2.0"
+RUN groupadd --gid 10001 poller \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/poller --shell /usr/sbin/nologin poller \
+ && install -d -o poller -g poller /var/lib/poller \
+ && pip uninstall --yes --quiet --root-user-action=ignore pip
+COPY --from=build /opt/poller /opt/poller
+ENV PATH=/opt/poller/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# Handlers are imported from the working directory, and a relative sqlite:/// path is found there.
+WORKDIR /var/lib/poller
+VOLUME /var/lib/poller
+USER 10001:10001
+EXPOSE 9464
+# POLLER_HEALTH_URL: set it where [server] listens on another port.
+ENV POLLER_HEALTH_URL=http://127.0.0.1:9464/livez
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
+  CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(os.environ['POLLER_HEALTH_URL'], timeout=4)"]
+ENTRYPOINT ["poller"]
+CMD ["run", "--config", "/etc/poller/config.toml"]
