@@ -1,0 +1,1 @@
+"""This file is the door for those who ask over HTTP."""
