@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from random import Random, SystemRandom
-from typing import Any, cast
+from typing import Any
 
 import anyio
 
@@ -19,51 +19,77 @@ from poller import __version__
 from poller.api.server import status_server
 from poller.aws import Aws
 from poller.clock import SystemClock
-from poller.config import Settings
+from poller.config import AwsSettings, FunctionSettings, Settings
 from poller.engine.supervisor import Supervisor
 from poller.engine.worker import Worker
 from poller.errors import ConfigError
+from poller.identity import invoke_identity_arn
 from poller.mapping import EventSourceMapping
 from poller.model import WorkerId
 from poller.observers import fan_out
 from poller.observers.health import Health
-from poller.observers.log import Log, configure_logging
+from poller.observers.log import Log
+from poller.observers.logging_setup import configure_logging
 from poller.observers.loop_lag import watch_loop_lag
 from poller.observers.metrics import Metrics
 from poller.ports import Clock, Observer, Source, Store, Target
 from poller.rules.leasing import LeaseTimes
 
+# Import strings, so that what a configuration does not use is not loaded.
 STORES = {"memory": "poller.stores.memory:MemoryStore", "sqlite": "poller.stores.sqlite:SqliteStore"}
 SOURCES = {"kinesis": "poller.sources.kinesis:KinesisSource", "dynamodb": "poller.sources.dynamodb:DynamoDBSource"}
+PYTHON, HTTP = "poller.targets.python", "poller.targets.http"
+LAMBDA = "poller.targets.lambda_function:LambdaTarget"
 
 TargetWrapper = Callable[[EventSourceMapping, Target], Target]
-"""Puts something around a mapping's target; `poller dev` counts there what is delivered."""
+"""Puts something around a mapping's target, such as a count of what is delivered."""
+
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 def main_run(settings: Settings) -> int:
-    """`poller run`: returns the exit code; a second signal ends the process at once."""
-    configure_logging()
-    return anyio.run(_run_until_signalled, settings)
+    """`poller run`: returns the exit code; a second signal ends the process at once.
 
+    ``POLLER_LOG_LEVEL`` in the environment sets what is logged. Raises `ConfigError` as `run_worker` does.
+    """
+    level = os.environ.get("POLLER_LOG_LEVEL", "INFO").upper()
+    if level not in _LOG_LEVELS:
+        raise ConfigError((f"POLLER_LOG_LEVEL: {level!r} is no level; use one of {', '.join(_LOG_LEVELS)}",))
+    log = Log(configure_logging(stream=sys.stderr, level=level), SystemClock())
 
-async def _run_until_signalled(settings: Settings) -> int:
-    stop = anyio.Event()
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(stop_on_signals, stop)
-        await run_worker(settings, observers=(Log(),), stop=stop)
-        tasks.cancel_scope.cancel()
+    async def run() -> None:
+        stop = anyio.Event()
+        async with stopped_by_signals(stop):
+            await run_worker(settings, stop=stop, observers=(log,))
+
+    anyio.run(run)
     return 0
 
 
-async def stop_on_signals(stop: anyio.Event) -> None:
-    """The first SIGTERM or SIGINT sets ``stop``; the second leaves at once, as a kill would."""
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for number in signals:
-            if stop.is_set():
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(128 + number)
-            stop.set()
+@asynccontextmanager
+async def stopped_by_signals(stop: anyio.Event) -> AsyncIterator[None]:
+    """While open, the first SIGTERM or SIGINT sets ``stop``; the second leaves at once, as a kill would."""
+
+    async def listen() -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            listening.set()
+            async for number in signals:
+                if stop.is_set():
+                    os._exit(128 + number)
+                stop.set()
+
+    listening = anyio.Event()
+    problem: ConfigError | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(listen)
+        await listening.wait()
+        try:
+            yield
+        except ConfigError as error:  # carried past the group, which would wrap it
+            problem = error
+        tasks.cancel_scope.cancel()
+    if problem is not None:
+        raise problem
 
 
 async def run_worker(
@@ -77,23 +103,27 @@ async def run_worker(
 
     Raises `ConfigError` for what shows only now: a handler that cannot be loaded, a store that cannot be opened.
     """
-    clock = SystemClock()
+    clock, random = SystemClock(), SystemRandom()
     metrics, health = Metrics(clock, version=__version__), Health(clock)
     observer = fan_out(metrics, health, *observers)
     # Unique per process: two processes with one id must never take each other's leases for their own.
     owner = WorkerId(f"{settings.worker.id}/{secrets.token_hex(4)}")
-    random = SystemRandom()
-    async with AsyncExitStack() as open_things:
+    async with AsyncExitStack() as opened:
+        aws = await opened.enter_async_context(aclosing(open_aws(settings.aws)))
+        mappings = [mapping for mapping in settings.mappings if mapping.enabled]
+        targets = [wrap_target(mapping, open_target(mapping, settings, aws)) for mapping in mappings]
+        for target in targets:
+            await opened.enter_async_context(aclosing(target))
+        store = await opened.enter_async_context(aclosing(open_store(settings.store_url, clock)))
+        identity = await invoke_identity_arn(aws) if _may_ask_who(settings.aws) else ""
         if settings.server is not None:
             server = status_server(settings.server.host, settings.server.port, metrics=metrics, health=health)
-            await open_things.enter_async_context(server)
-        aws = await _enter(open_things, _aws(settings))
-        store = await _enter(open_things, open_store(settings.store_url, clock))
+            await opened.enter_async_context(server)
         supervisors = [
             Supervisor(
                 mapping=mapping,
-                source=await _enter(open_things, open_source(mapping, aws, observer, clock, random)),
-                target=await _enter(open_things, wrap_target(mapping, open_target(mapping, settings, aws))),
+                source=open_source(mapping, aws, observer, clock, random, identity),
+                target=target,
                 store=store,
                 owner=owner,
                 observer=observer,
@@ -101,8 +131,7 @@ async def run_worker(
                 random=random,
                 times=LeaseTimes(),
             )
-            for mapping in settings.mappings
-            if mapping.enabled
+            for mapping, target in zip(mappings, targets, strict=True)
         ]
         worker = Worker(
             owner=owner,
@@ -110,25 +139,80 @@ async def run_worker(
             observer=observer,
             drain_seconds=settings.worker.drain_timeout_seconds,
         )
+
+        def report_lag(seconds: float) -> None:
+            metrics.loop_lag(seconds)
+            health.tick(seconds)
+
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(watch_loop_lag, _both(metrics.loop_lag, health.tick))
+            tasks.start_soon(watch_loop_lag, report_lag)
             await worker.run(stop)
             tasks.cancel_scope.cancel()
 
 
+def open_aws(settings: AwsSettings) -> Aws:
+    return Aws(region=settings.region, endpoint_url=settings.endpoint_url, endpoint_urls=settings.endpoint_urls)
+
+
 def open_store(url: str, clock: Clock) -> Store:
-    """The store of a checked ``url``: ``memory:`` or ``sqlite:///path``."""
-    scheme, _, path = url.partition(":")
-    store = _load(STORES[scheme])
-    return cast(Store, store(clock=clock) if scheme == "memory" else store(Path(path.removeprefix("///")), clock=clock))
+    """The store of a checked ``url``: ``memory:`` or ``sqlite:///path``. Raises `ConfigError` if it cannot be used."""
+    kind, _, path = url.partition(":")
+    store: Store = _load(STORES[kind])(*([Path(path.removeprefix("///"))] if path else []), clock)
+    return store
 
 
 def open_source(
-    mapping: EventSourceMapping, aws: Aws, observer: Observer, clock: Clock, random: Random
+    mapping: EventSourceMapping, aws: Aws, observer: Observer, clock: Clock, random: Random, identity: str = ""
 ) -> Source:
-    service = mapping.source_arn.split(":")[2]
-    source = _load(SOURCES[service])
-    return cast(
-        Source,
-        source(aws, arn=mapping.source_arn, mapping=mapping.name, observer=observer, clock=clock, random=random),
+    """The stream of a checked mapping; ``identity`` is the role that events name."""
+    source: Source = _load(SOURCES[mapping.source_arn.split(":")[2]])(
+        aws,
+        arn=mapping.source_arn,
+        mapping=mapping.name,
+        observer=observer,
+        clock=clock,
+        random=random,
+        invoke_identity_arn=identity,
     )
+    return source
+
+
+def open_target(mapping: EventSourceMapping, settings: Settings, aws: Aws) -> Target:
+    """A [functions.*] entry if there is one of that name, else the Lambda function. Raises `ConfigError`."""
+    function = settings.functions.get(mapping.function_name)
+    target: Target
+    if function is None:
+        target = _load(LAMBDA)(aws, function_name=mapping.function_name)
+    elif function.handler is not None:
+        target = _python_target(mapping, function, function.handler, settings.path)
+    else:
+        target = _load(f"{HTTP}:HttpTarget")(function.url, timeout_seconds=function.timeout_seconds)
+    return target
+
+
+def _python_target(mapping: EventSourceMapping, function: FunctionSettings, handler: str, config: Path) -> Target:
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        loaded = _load(f"{PYTHON}:load_handler")(handler)
+    except ConfigError as error:
+        problems = tuple(f"{config}: functions.{function.name}.handler: {problem}" for problem in error.problems)
+        raise ConfigError(problems) from error
+    _, partition, _, region, account, *_ = mapping.source_arn.split(":")
+    target: Target = _load(f"{PYTHON}:PythonTarget")(
+        loaded,
+        function_name=function.name,
+        function_arn=f"arn:{partition}:lambda:{region}:{account}:function:{function.name}",
+        timeout_seconds=function.timeout_seconds,
+    )
+    return target
+
+
+def _may_ask_who(settings: AwsSettings) -> bool:
+    """Not where single services are emulated: their words for credentials are nothing for AWS itself."""
+    return settings.endpoint_url is not None or "sts" in settings.endpoint_urls or not settings.endpoint_urls
+
+
+def _load(import_string: str) -> Any:
+    module, _, name = import_string.partition(":")
+    return getattr(import_module(module), name)

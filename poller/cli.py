@@ -64,7 +64,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _shards(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
-    from poller.app import main_shards
+    from poller.status import main_shards
 
     return main_shards(settings, as_json=arguments.json)
 

@@ -1,0 +1,185 @@
+"""`poller shards`: this file puts together what store and stream know of every shard, for people and for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+
+import anyio
+
+from poller.app import open_aws, open_source, open_store
+from poller.clock import SystemClock
+from poller.config import Settings
+from poller.errors import ConfigError, PositionLost, SourceGone, Unavailable
+from poller.events import Event
+from poller.mapping import EventSourceMapping
+from poller.model import Listing, Position, Row, ShardId
+from poller.ports import Clock, Source, Store
+from poller.rules import lineage
+
+READS_AT_ONCE = 10
+READ_SECONDS_MAX = 10.0
+"""A lag costs one read of the stream, which counts against the shard's limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardStatus:
+    """One shard of one mapping; ``lag_seconds`` and ``saved_seconds_ago`` are ``None`` where they are not known.
+
+    ``state``: ``unknown`` (no checkpoint yet), ``waits for parents``, ``free``, ``read`` or ``finished``.
+    """
+
+    mapping: str
+    shard: str
+    parents: tuple[str, ...]
+    state: str
+    position: str
+    lag_seconds: float | None
+    last_outcome: str
+    owner: str
+    saved_seconds_ago: float | None
+    problem: str = ""
+
+
+def main_shards(settings: Settings, *, as_json: bool) -> int:
+    """Prints every shard of every mapping. Returns 0, or 1 if a store or a stream did not answer."""
+    if settings.store_url == "memory:":
+        problem = 'a "memory:" store lives inside its worker; only a store in a file can be looked at from outside'
+        raise ConfigError((f"{settings.path}: store.url: {problem}",))
+    shards, problems = anyio.run(_look, settings)
+    if as_json:
+        print(json.dumps({"shards": [asdict(each) for each in shards], "problems": problems}, indent=2))
+    else:
+        print(_table(shards))
+        print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
+    return 1 if problems else 0
+
+
+async def _look(settings: Settings) -> tuple[list[ShardStatus], list[str]]:
+    clock = SystemClock()
+    found: list[ShardStatus] = []
+    problems: list[str] = []
+    path = Path(settings.store_url.removeprefix("sqlite:///"))
+    url = settings.store_url if path.exists() else "memory:"  # looking must not make a file
+    async with aclosing(open_aws(settings.aws)) as aws, aclosing(open_store(url, clock)) as store:
+        for mapping in settings.mappings:
+            source = open_source(mapping, aws, _hear_nothing, clock, Random())
+            try:
+                found += await statuses(mapping, store, source, clock)
+            except (Unavailable, SourceGone) as error:
+                problems.append(f"{mapping.name}: {error}")
+    return found, problems
+
+
+async def statuses(mapping: EventSourceMapping, store: Store, source: Source, clock: Clock) -> list[ShardStatus]:
+    """All shards of a mapping, parents first. Raises `Unavailable` or `SourceGone`."""
+    rows = {row.shard: row for row in await store.rows(mapping.id)}
+    listing = await source.listing()
+    ready = {row.shard for row in lineage.readable(list(rows.values()), listing)}
+    parents = {shard.id: shard.parents for shard in listing.shards} | {row.shard: row.parents for row in rows.values()}
+    lags: dict[ShardId, tuple[float | None, str]] = {}
+    limit = anyio.CapacityLimiter(READS_AT_ONCE)
+
+    async def measure(row: Row) -> None:
+        async with limit:
+            lags[row.shard] = await _lag(source, row.shard, row.checkpoint.position, clock)
+
+    async with anyio.create_task_group() as tasks:
+        for row in rows.values():
+            if not row.finished:
+                tasks.start_soon(measure, row)
+    return [
+        _status(mapping.name, shard, parents[shard], rows.get(shard), lags.get(shard), clock, ready=shard in ready)
+        for shard in _parents_first(parents, listing)
+    ]
+
+
+async def _lag(source: Source, shard: ShardId, position: Position, clock: Clock) -> tuple[float | None, str]:
+    """How far ``position`` is behind, from one answer of the stream; what is wrong, if there was none."""
+    with anyio.move_on_after(READ_SECONDS_MAX):
+        try:
+            async with aclosing(source.read(shard, position)) as pages:
+                async for page in pages:
+                    if page.records:
+                        return max(0.0, clock.now() - page.records[0].arrived_at), ""
+                    return page.behind_seconds or 0.0, ""
+        except (PositionLost, SourceGone, Unavailable) as error:
+            return None, str(error)
+    return None, "the stream did not answer in time"
+
+
+def _status(
+    mapping: str,
+    shard: ShardId,
+    parents: Sequence[ShardId],
+    row: Row | None,
+    lag: tuple[float | None, str] | None,
+    clock: Clock,
+    *,
+    ready: bool,
+) -> ShardStatus:
+    if row is None:
+        return ShardStatus(mapping, shard, tuple(parents), "unknown", "", None, "", "", None)
+    state = "finished" if row.finished else "waits for parents" if not ready else "read" if row.lease.owner else "free"
+    seconds, problem = lag or (0.0, "")
+    return ShardStatus(
+        mapping=mapping,
+        shard=shard,
+        parents=tuple(parents),
+        state=state,
+        position=str(row.checkpoint.position),
+        lag_seconds=None if seconds is None else round(seconds, 3),
+        last_outcome=row.checkpoint.last_outcome,
+        owner=row.lease.owner or "",
+        saved_seconds_ago=round(max(0.0, clock.now() - row.saved_at), 3),
+        problem=problem,
+    )
+
+
+def _parents_first(parents: dict[ShardId, tuple[ShardId, ...]], listing: Listing) -> list[ShardId]:
+    ordered: dict[ShardId, None] = {}
+
+    def add(shard: ShardId) -> None:
+        for parent in parents[shard]:
+            if parent in parents and parent not in ordered:
+                add(parent)
+        ordered[shard] = None
+
+    for shard in [*sorted(parents)]:
+        if shard not in ordered:
+            add(shard)
+    return list(ordered)
+
+
+def _table(shards: Sequence[ShardStatus]) -> str:
+    head = ("MAPPING", "SHARD", "PARENTS", "STATE", "POSITION", "LAG", "SAVED", "LAST OUTCOME")
+    lines = [head, *(_cells(each) for each in shards)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _cells(each: ShardStatus) -> tuple[str, ...]:
+    lag = "?" if each.lag_seconds is None else f"{each.lag_seconds:.1f} s"
+    saved = "-" if each.saved_seconds_ago is None else f"{each.saved_seconds_ago:.0f} s ago"
+    last = " ".join((each.problem or each.last_outcome or "-").split())
+    return (
+        each.mapping,
+        each.shard,
+        ",".join(each.parents) or "-",
+        each.state,
+        each.position or "-",
+        lag,
+        saved,
+        last if len(last) <= 60 else last[:57] + "...",
+    )
+
+
+def _hear_nothing(event: Event) -> None:
+    """Nobody listens here."""

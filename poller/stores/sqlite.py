@@ -1,0 +1,150 @@
+"""Checkpoints and leases in one SQLite file, for the workers of one host: this file is its SQL and its one writer.
+
+All that is asked for while a commit is under way goes into the next one (group commit), so that thousands of shards
+can save each second although every commit waits for the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from poller.errors import ConfigError, LeaseLost
+from poller.model import Checkpoint, Lease, MappingId, Position, Row, Shard, ShardId, WorkerId
+from poller.ports import Clock
+from poller.stores.group_commit import GroupCommit
+from poller.stores.owner_locks import OwnerLocks
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 2.0
+"""How long a write waits for another process's commit."""
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS shards (
+    mapping TEXT NOT NULL, shard TEXT NOT NULL, parents TEXT NOT NULL,
+    position TEXT NOT NULL, arrived_at REAL, last_outcome TEXT NOT NULL, saved_at REAL NOT NULL,
+    owner TEXT, token INTEGER NOT NULL DEFAULT 0, counter INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (mapping, shard)
+) WITHOUT ROWID
+"""
+_COLUMNS = "mapping, shard, parents, position, arrived_at, last_outcome, saved_at, owner, token, counter"
+_IS_OWNERS = "mapping = ? AND shard = ? AND owner = ? AND token = ?"
+
+
+class SqliteStore:
+    """The rows in the file at ``path``, which is made if need be; see `poller.ports.Store`.
+
+    A worker that died gives its shards back at once: each live owner holds a lock on a file beside ``path``.
+    Raises `ConfigError` if the file cannot be used.
+    """
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._clock = clock
+        self._owners = OwnerLocks(path)
+        self._commits = GroupCommit(_opened(path))
+
+    async def rows(self, mapping: MappingId) -> Sequence[Row]:
+        def read(database: sqlite3.Connection) -> list[Row]:
+            question = f"SELECT {_COLUMNS} FROM shards WHERE mapping = ?"
+            rows = [_row(columns) for columns in database.execute(question, (mapping,))]
+            dead = self._owners.dead({row.lease.owner for row in rows if row.lease.owner})
+            database.executemany("UPDATE shards SET owner = NULL WHERE owner = ?", [(each,) for each in dead])
+            self._owners.bury(dead)
+            return [_without_dead(row, dead) for row in rows]
+
+        return await self._commits.do(read)
+
+    async def create(self, mapping: MappingId, shards: Sequence[tuple[Shard, Checkpoint]]) -> None:
+        now = self._clock.now()
+        values = [
+            (
+                mapping,
+                shard.id,
+                json.dumps(shard.parents),
+                str(point.position),
+                point.arrived_at,
+                point.last_outcome,
+                now,
+            )
+            for shard, point in shards
+        ]
+        command = f"INSERT INTO shards ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, NULL, 0, 0) ON CONFLICT DO NOTHING"
+        await self._commits.do(lambda database: database.executemany(command, values))
+
+    async def take(self, lease: Lease, owner: WorkerId) -> Lease | None:
+        taken = replace(lease, owner=owner, token=lease.token + 1)
+        command = "UPDATE shards SET owner = ?, token = token + 1 WHERE mapping = ? AND shard = ? AND token = ? AND counter = ?"
+
+        def take(database: sqlite3.Connection) -> bool:
+            self._owners.hold(owner)
+            changed = database.execute(command, (owner, lease.mapping, lease.shard, lease.token, lease.counter))
+            return changed.rowcount > 0
+
+        return taken if await self._commits.do(take) else None
+
+    async def renew(self, lease: Lease) -> Lease | None:
+        command = f"UPDATE shards SET counter = ? WHERE {_IS_OWNERS}"
+        renewed = replace(lease, counter=lease.counter + 1)
+        return renewed if await self._changes(command, (renewed.counter, *_fence(lease))) else None
+
+    async def release(self, lease: Lease) -> None:
+        await self._changes(f"UPDATE shards SET owner = NULL WHERE {_IS_OWNERS}", _fence(lease))
+
+    async def save(self, lease: Lease, checkpoint: Checkpoint) -> None:
+        command = f"UPDATE shards SET position = ?, arrived_at = ?, last_outcome = ?, saved_at = ? WHERE {_IS_OWNERS}"
+        values = (str(checkpoint.position), checkpoint.arrived_at, checkpoint.last_outcome, self._clock.now())
+        if not await self._changes(command, (*values, *_fence(lease))):
+            raise LeaseLost(f"{lease.owner} is no longer the owner of {lease.shard}")
+
+    async def forget(self, mapping: MappingId, shards: Sequence[ShardId]) -> None:
+        command = "DELETE FROM shards WHERE mapping = ? AND shard = ?"
+        await self._commits.do(lambda database: database.executemany(command, [(mapping, each) for each in shards]))
+
+    async def aclose(self) -> None:
+        await self._commits.aclose()
+        self._owners.close()
+
+    async def _changes(self, command: str, values: tuple[object, ...]) -> bool:
+        return await self._commits.do(lambda database: database.execute(command, values).rowcount > 0)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """The database, ready for use by another thread; commits reach the disk before they are answered."""
+    try:
+        database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version > _VERSION:
+            problem = f"[store] url: {path} was made by a newer version of poller; use that version, or another file"
+            raise ConfigError((problem,))
+        database.execute(_SCHEMA)
+        database.execute(f"PRAGMA user_version = {_VERSION}")
+    except sqlite3.Error as error:
+        advice = "the directory must exist and be writable, and the file be a database of poller's"
+        raise ConfigError((f"[store] url: cannot open {path}: {error}; {advice}",)) from error
+    return database
+
+
+def _fence(lease: Lease) -> tuple[object, ...]:
+    return lease.mapping, lease.shard, lease.owner, lease.token
+
+
+def _row(columns: tuple[str, ...]) -> Row:
+    mapping, shard, parents, position, arrived_at, last_outcome, saved_at, owner, token, counter = columns
+    return Row(
+        lease=Lease(MappingId(mapping), ShardId(shard), WorkerId(owner) if owner else None, int(token), int(counter)),
+        parents=tuple(ShardId(parent) for parent in json.loads(parents)),
+        checkpoint=Checkpoint(Position(position), None if arrived_at is None else float(arrived_at), last_outcome),
+        saved_at=float(saved_at),
+    )
+
+
+def _without_dead(row: Row, dead: set[WorkerId]) -> Row:
+    return replace(row, lease=replace(row.lease, owner=None)) if row.lease.owner in dead else row

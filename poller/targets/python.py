@@ -1,0 +1,142 @@
+"""A Python handler in this process, called as Lambda calls it: this file is where user code meets the worker.
+
+A handler gets ``(event, context)`` and may be sync or async. Sync ones run in threads, never on the event loop.
+Whatever a handler does wrong is a function error (R-PORT-5).
+"""
+
+from __future__ import annotations
+
+import contextvars
+import inspect
+import json
+import os
+import threading
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from decimal import Decimal
+from importlib import import_module
+from pathlib import Path
+
+import anyio
+from anyio import from_thread
+from anyio.lowlevel import checkpoint_if_cancelled, current_token
+
+from poller.errors import ConfigError
+from poller.model import FunctionFailed, Invocation, Outcome, Succeeded
+from poller.targets.context import LambdaContext
+
+Handler = Callable[[object, LambdaContext], object]
+
+_FAILURES = (Exception, SystemExit)
+"""What a handler may raise; a `sys.exit` ends the sandbox in Lambda, and here the attempt alone."""
+
+
+def load_handler(text: str) -> Handler:
+    """The function that ``package.module:function`` names. Raises `ConfigError`, saying why, if it cannot be had."""
+    module, _, path = text.partition(":")
+    try:
+        found: object = import_module(module)
+    except _FAILURES as error:  # user code, which may do anything when it is imported
+        where = f"looked in {os.getcwd()} and in the installed packages"
+        raise ConfigError((f"handler {text!r} cannot be imported: {describe(error)}; {where}",)) from error
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    if not callable(found):
+        raise ConfigError(
+            (f"handler {text!r}: {module} has no function {path!r}; name one that takes (event, context)",)
+        )
+    return found
+
+
+class PythonTarget:
+    """Invokes ``handler``; see `poller.ports.Target`.
+
+    No thread can be ended from outside: a sync handler that outlives ``timeout_seconds`` is a function error, as it
+    should be, but runs on, perhaps beside the next attempt. Handlers that must not do so ask the context how much
+    time remains, or are async: those are cancelled.
+    """
+
+    def __init__(self, handler: Handler, *, function_name: str, function_arn: str, timeout_seconds: float) -> None:
+        self._handler = handler
+        self._function_name = function_name
+        self._function_arn = function_arn
+        self._timeout_seconds = timeout_seconds
+        self._call = _await if _is_async(handler) else _in_thread
+
+    async def invoke(self, invocation: Invocation) -> Outcome:
+        context = LambdaContext(
+            aws_request_id=invocation.request_id,
+            function_name=self._function_name,
+            invoked_function_arn=self._function_arn,
+            deadline=time.monotonic() + self._timeout_seconds,
+        )
+        with anyio.move_on_after(self._timeout_seconds):
+            return await self._answer(invocation, context)
+        return FunctionFailed(f"Task timed out after {self._timeout_seconds:.2f} seconds")
+
+    async def aclose(self) -> None:
+        """Nothing to do."""
+
+    async def _answer(self, invocation: Invocation, context: LambdaContext) -> Outcome:
+        event = json.loads(invocation.payload)  # each attempt has a copy of its own (R-PORT-5)
+        try:
+            answer = await self._call(self._handler, event, context)
+            if inspect.isawaitable(answer):  # a coroutine in disguise, as of a decorator
+                answer = await answer
+            return Succeeded(_serialised(answer))
+        except _FAILURES as error:
+            return FunctionFailed(describe(error))
+        except anyio.get_cancelled_exc_class():
+            await checkpoint_if_cancelled()  # goes on raising if it was us
+            return FunctionFailed("the handler cancelled itself")
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line, with the place in the handler where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def _is_async(handler: Handler) -> bool:
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+
+
+async def _await(handler: Handler, event: object, context: LambdaContext) -> object:
+    answer = handler(event, context)
+    assert isinstance(answer, Awaitable)
+    return await answer
+
+
+async def _in_thread(handler: Handler, event: object, context: LambdaContext) -> object:
+    """Runs a sync handler in a daemon thread: one that hangs must not keep the process from ending."""
+    came_back, answers = anyio.Event(), list[object]()
+    errors: list[BaseException] = []
+    token, variables = current_token(), contextvars.copy_context()
+
+    def work() -> None:
+        try:
+            answers.append(variables.run(handler, event, context))
+        except BaseException as error:  # carried over to the loop, whatever it is
+            errors.append(error)
+        with suppress(RuntimeError):  # the worker has ended meanwhile
+            from_thread.run_sync(came_back.set, token=token)
+
+    threading.Thread(target=work, name=f"handler {context.aws_request_id}", daemon=True).start()
+    await came_back.wait()
+    if errors:
+        raise errors[0]
+    return answers[0]
+
+
+def _serialised(answer: object) -> bytes:
+    """The answer as Lambda's runtime would send it. Raises `ValueError` or `TypeError` if JSON has no form for it."""
+    return json.dumps(answer, ensure_ascii=False, allow_nan=False, default=_plain).encode("utf-8", "surrogatepass")
+
+
+def _plain(value: object) -> float:
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
