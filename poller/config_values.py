@@ -104,7 +104,7 @@ class Table:
             return float(value)
         return default
 
-    def flag(self, key: str, default: bool) -> bool:  # noqa: FBT001 - a value, not an option
+    def flag(self, key: str, *, default: bool) -> bool:
         value = self._values.get(key, default)
         if isinstance(value, bool):
             return value

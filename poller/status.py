@@ -51,7 +51,9 @@ def main_shards(settings: Settings, *, as_json: bool) -> int:
     if settings.store_url == "memory:":
         problem = 'a "memory:" store lives inside its worker; only a store in a file can be looked at from outside'
         raise ConfigError((f"{settings.path}: store.url: {problem}",))
-    shards, problems = anyio.run(_look, settings)
+    path = Path(settings.store_url.removeprefix("sqlite:///"))
+    url = settings.store_url if path.exists() else "memory:"  # looking must not make a file
+    shards, problems = anyio.run(_look, settings, url)
     if as_json:
         print(json.dumps({"shards": [asdict(each) for each in shards], "problems": problems}, indent=2))
     else:
@@ -60,13 +62,11 @@ def main_shards(settings: Settings, *, as_json: bool) -> int:
     return 1 if problems else 0
 
 
-async def _look(settings: Settings) -> tuple[list[ShardStatus], list[str]]:
+async def _look(settings: Settings, store_url: str) -> tuple[list[ShardStatus], list[str]]:
     clock = SystemClock()
     found: list[ShardStatus] = []
     problems: list[str] = []
-    path = Path(settings.store_url.removeprefix("sqlite:///"))
-    url = settings.store_url if path.exists() else "memory:"  # looking must not make a file
-    async with aclosing(open_aws(settings.aws)) as aws, aclosing(open_store(url, clock)) as store:
+    async with aclosing(open_aws(settings.aws)) as aws, aclosing(open_store(store_url, clock)) as store:
         for mapping in settings.mappings:
             source = open_source(mapping, aws, _hear_nothing, clock, Random())
             try:

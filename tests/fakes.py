@@ -78,7 +78,8 @@ class ScriptedSource:
         self.reads.append((shard, position))
         items = self.pages[shard]
         while True:
-            for item in [items.pop(0) for _ in range(len(items))]:
+            while items:
+                item = items.pop(0)
                 if isinstance(item, Exception):
                     raise item
                 after = int(position.sequence_number or 0)

@@ -77,8 +77,8 @@ class _Moments:
 class ShardAges:
     """Hears events and tells the ages of the shards that this worker holds.
 
-    A shard is forgotten when it is finished, lost to another worker, or given back in a drain. One that was released for
-    another reason failed, and will be taken again after a rest: its ages go on growing meanwhile, for
+    A shard is forgotten when it is finished, lost to another worker, or given back in a drain. One that was released
+    for another reason failed, and will be taken again after a rest: its ages go on growing meanwhile, for
     `REST_SECONDS_MAX` at most, since metrics must not fall silent exactly when a shard fails.
     """
 

@@ -54,8 +54,8 @@ class Health:
         """Bad if the loop ticked once and then no more; what is only busy or draining lives."""
         silent = 0.0 if self._ticked_at is None else self._clock.now() - self._ticked_at
         if silent > TICK_SECONDS_MAX:
-            return Finding(False, (f"the event loop has not ticked for {silent:.0f} s",))
-        return Finding(True)
+            return Finding(good=False, reasons=(f"the event loop has not ticked for {silent:.0f} s",))
+        return Finding(good=True)
 
     def ready(self) -> Finding:
         """Good once the worker has started and every mapping has listed its shards once, until it drains.
@@ -63,10 +63,10 @@ class Health:
         A trouble later on does not make it unready: a restart elsewhere would not mend a stream that is away.
         """
         if self._state != "started":
-            return Finding(False, (f"the worker is {self._state}",))
+            return Finding(good=False, reasons=(f"the worker is {self._state}",))
         missing = self._mappings - len(self._listed)
         if missing <= 0:
-            return Finding(True)
+            return Finding(good=True)
         reasons = [f"{missing} of {self._mappings} mappings have not listed their shards yet"]
         reasons += [f"mapping {name} is troubled, see the log" for name in sorted(self._troubled - self._listed)]
-        return Finding(False, tuple(reasons))
+        return Finding(good=False, reasons=tuple(reasons))

@@ -38,7 +38,7 @@ def configure_logging(*, stream: TextIO, as_json: bool | None = None, level: str
         )
     )
     logging.basicConfig(handlers=[handler], level=number, force=True)
-    logging.captureWarnings(True)
+    logging.captureWarnings(capture=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
     structlog.configure(

@@ -8,7 +8,7 @@ import anyio
 
 
 async def watch_loop_lag(report: Callable[[float], None], *, every_seconds: float = 0.5) -> None:
-    """Calls ``report`` with the seconds by which the loop was late, once every ``every_seconds``; runs until cancelled."""
+    """Calls ``report`` every ``every_seconds`` with the seconds by which the loop was late, until cancelled."""
     while True:
         started = anyio.current_time()
         await anyio.sleep(every_seconds)

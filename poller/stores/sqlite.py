@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from poller.errors import ConfigError, LeaseLost
 from poller.model import Checkpoint, Lease, MappingId, Position, Row, Shard, ShardId, WorkerId
 from poller.ports import Clock
 from poller.stores.group_commit import GroupCommit
 from poller.stores.owner_locks import OwnerLocks
-
-T = TypeVar("T")
 
 BUSY_SECONDS = 2.0
 """How long a write waits for another process's commit."""
@@ -34,6 +31,7 @@ CREATE TABLE IF NOT EXISTS shards (
 ) WITHOUT ROWID
 """
 _COLUMNS = "mapping, shard, parents, position, arrived_at, last_outcome, saved_at, owner, token, counter"
+_IS_UNMOVED = "mapping = ? AND shard = ? AND token = ? AND counter = ?"
 _IS_OWNERS = "mapping = ? AND shard = ? AND owner = ? AND token = ?"
 
 
@@ -79,7 +77,7 @@ class SqliteStore:
 
     async def take(self, lease: Lease, owner: WorkerId) -> Lease | None:
         taken = replace(lease, owner=owner, token=lease.token + 1)
-        command = "UPDATE shards SET owner = ?, token = token + 1 WHERE mapping = ? AND shard = ? AND token = ? AND counter = ?"
+        command = f"UPDATE shards SET owner = ?, token = token + 1 WHERE {_IS_UNMOVED}"
 
         def take(database: sqlite3.Connection) -> bool:
             self._owners.hold(owner)

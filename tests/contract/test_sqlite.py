@@ -1,0 +1,158 @@
+"""What SQLite adds to the contract: durability, group commit, dead owners."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import aclosing
+
+import anyio
+import pytest
+
+from poller.clock import SystemClock
+from poller.errors import ConfigError, Unavailable
+from poller.model import Checkpoint, Position, SequenceNumber, Shard, ShardId
+from poller.stores.sqlite import SqliteStore
+from tests.contract.test_store import ORDERS, S1, START, A, B, after, only, taken
+
+
+def opened(path):
+    return aclosing(SqliteStore(path, SystemClock()))
+
+
+async def test_rows_survive_the_process(tmp_path):
+    path = tmp_path / "poller.db"
+    async with opened(path) as store:
+        await store.save(await taken(store), after(77))
+    async with opened(path) as store:
+        assert (await only(store)).checkpoint == after(77)
+
+
+async def test_two_workers_on_one_file_share_the_shards(tmp_path):
+    path = tmp_path / "poller.db"
+    async with opened(path) as one, opened(path) as two:
+        lease = await taken(one)
+        assert (await only(two)).lease == lease  # alive, hence not given as free
+        assert await two.take((await only(two)).lease, B)  # what its silence would allow after a lease time
+        with pytest.raises(Exception, match="no longer the owner"):
+            await one.save(lease, after(1))
+
+
+CHILD = """
+import anyio, sys
+from pathlib import Path
+from poller.clock import SystemClock
+from poller.stores.sqlite import SqliteStore
+from tests.contract.test_store import taken, after
+
+async def main():
+    store = SqliteStore(Path(sys.argv[1]), SystemClock())
+    lease = await taken(store)
+    number = 0
+    while True:
+        number += 1
+        await store.save(lease, after(number))
+        print(number, flush=True)
+
+anyio.run(main)
+"""
+
+
+async def test_a_worker_killed_by_force_keeps_its_checkpoint_and_frees_its_shard_at_once(tmp_path):
+    path = tmp_path / "poller.db"
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(CHILD), str(path)], stdout=subprocess.PIPE)
+    said = 0
+    while said < 20:
+        said = int(process.stdout.readline())
+    async with opened(path) as store:
+        assert (await only(store)).lease.owner == A
+        process.kill()
+        said = int((process.stdout.read().split() or [said])[-1])
+        process.wait()
+        row = await only(store)
+        assert row.lease.owner is None
+        saved = int(row.checkpoint.position.sequence_number)
+        assert said <= saved <= said + 1  # all that was answered, and at most the one under way
+        assert await store.take(row.lease, B)
+    assert not list(tmp_path.glob("*.alive"))
+
+
+async def test_thousands_of_saves_at_once_share_few_commits(tmp_path, monkeypatch):
+    path = tmp_path / "poller.db"
+    async with opened(path) as store:
+        shards = [(Shard(ShardId(f"s-{number}")), START) for number in range(2000)]
+        await store.create(ORDERS, shards)
+        leases = []
+
+        async def take(lease):
+            leases.append(await store.take(lease, A))
+
+        async with anyio.create_task_group() as tasks:
+            for row in await store.rows(ORDERS):
+                tasks.start_soon(take, row.lease)
+        groups = []
+        commit = store._commits._commit
+        monkeypatch.setattr(store._commits, "_commit", lambda group: (groups.append(len(group)), commit(group)))
+        async with anyio.create_task_group() as tasks:
+            for lease in leases:
+                tasks.start_soon(store.save, lease, after(1))
+    assert sum(groups) >= 2000
+    assert len(groups) <= 20
+
+
+async def test_a_locked_file_is_a_store_that_is_away_for_now(tmp_path, monkeypatch):
+    monkeypatch.setattr("poller.stores.sqlite.BUSY_SECONDS", 0.05)
+    path = tmp_path / "poller.db"
+    async with opened(path) as store:
+        lease = await taken(store)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="locked"):
+            await store.save(lease, after(1))
+        other.execute("ROLLBACK")
+        other.close()
+        await store.save(lease, after(1))
+
+
+async def test_a_damaged_row_is_told_and_the_store_goes_on(tmp_path):
+    path = tmp_path / "poller.db"
+    async with opened(path) as store:
+        await store.create(ORDERS, [(S1, START)])
+        with sqlite3.connect(path) as other:
+            other.execute("UPDATE shards SET position = 'nonsense'")
+        other.close()
+        with pytest.raises(Unavailable, match="not a position"):
+            await store.rows(ORDERS)
+        await store.create(ORDERS, [(Shard(ShardId("s-9")), Checkpoint(Position.after(SequenceNumber("1"))))])
+
+
+async def test_after_its_end_a_store_answers_that_it_is_closed(tmp_path):
+    async with opened(tmp_path / "poller.db") as store:
+        pass
+    with pytest.raises(Unavailable, match="closed"):
+        await store.rows(ORDERS)
+
+
+@pytest.mark.parametrize("content", [None, b"this is no database at all, whatever its name may say"])
+def test_a_file_that_cannot_be_used_is_a_configuration_error(tmp_path, content):
+    path = tmp_path / "missing" / "poller.db"
+    if content is not None:
+        path = tmp_path / "poller.db"
+        path.write_bytes(content * 100)
+    with pytest.raises(ConfigError, match=r"\[store\] url: cannot open"):
+        SqliteStore(path, SystemClock())
+
+
+def test_a_file_of_a_newer_version_is_refused(tmp_path):
+    with sqlite3.connect(tmp_path / "poller.db") as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(ConfigError, match="newer version"):
+        SqliteStore(tmp_path / "poller.db", SystemClock())
+
+
+def test_the_clock_of_the_machine_tells_epoch_seconds():
+    assert abs(SystemClock().now() - time.time()) < 5

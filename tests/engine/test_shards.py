@@ -1,0 +1,376 @@
+"""One mapping's shards in virtual time: families, leases, gaps, stops, and troubles that stay where they are."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from poller.errors import LeaseLost, PositionLost, SourceGone, Unavailable
+from poller.events import (
+    BatchInvoked,
+    CheckpointFailed,
+    LeaseTaken,
+    LeaseWasLost,
+    MappingTroubled,
+    PositionTrimmed,
+    ShardFailed,
+    ShardFinished,
+    ShardReleased,
+    WorkerStopped,
+)
+from poller.mapping import BatchPolicy, FailurePolicy
+from poller.model import Checkpoint, FunctionFailed, NotInvoked, Position, Shard, ShardId, Succeeded, WorkerId
+from poller.stores.memory import MemoryStore
+from tests.builders import mapping, record, records
+from tests.engine.running import deliver, new_worker, poison, run
+from tests.fakes import Heard, ScriptedSource, ScriptedTarget
+from tests.virtual import EPOCH, VirtualClock, run_virtually
+
+
+def family(*, both=False):
+    """Parents a and b, and their child c; ``both``: a merge."""
+    return ScriptedSource(
+        Shard(ShardId("a"), closed=True),
+        Shard(ShardId("b"), closed=True),
+        Shard(ShardId("c"), (ShardId("a"), ShardId("b")) if both else (ShardId("a"),)),
+    )
+
+
+def test_a_child_waits_until_every_record_of_both_parents_is_done():
+    """R-SHARD-1, R-SHARD-2: a stuck batch at the end of one parent blocks the child of a merge."""
+    source = family(both=True)
+    source.add(records(1), shard="a", ended=True)
+    source.add(records(2), shard="b", ended=True)
+    source.add(records(3), shard="c")
+    stuck_until = 20.0
+    target = ScriptedTarget(
+        lambda batch: FunctionFailed("boom") if 2 in batch and anyio.current_time() < stuck_until else Succeeded()
+    )
+    seen = run(source, target, seconds=60)
+    order = [batch[0] for batch in seen.batches]
+    assert order[-2:] == [2, 3]
+    assert target.moments[order.index(3)] > stuck_until
+    assert [seen.position(shard) for shard in "abc"] == ["SHARD_END", "SHARD_END", "AFTER:3"]
+
+
+def test_an_other_parents_trouble_does_not_hold_up_a_child_of_a_split():
+    """R-SHARD-1, R-SHARD-4."""
+    source = family()
+    source.add(records(1), shard="a", ended=True)
+    source.add(records(2), shard="b", ended=True)
+    source.add(records(3), shard="c")
+    seen = run(source, ScriptedTarget(poison(2)), seconds=30)
+    assert [3] in seen.batches
+    assert seen.position("b") == "TRIM_HORIZON"
+
+
+def test_the_leftover_of_a_closed_shard_is_delivered_though_its_window_is_open():
+    """R-SHARD-5."""
+    source = ScriptedSource(Shard(ShardId("shard-0"), closed=True))
+    source.add(records(1, 2), ended=True)
+    seen = run(source, seconds=20, batch=BatchPolicy(window_seconds=300))
+    assert seen.batches == [[1, 2]]
+    assert seen.heard.of(ShardFinished)
+
+
+def test_a_window_gathers_what_comes_in_it():
+    """R-BATCH-2, R-BATCH-4."""
+    source = ScriptedSource()
+    for number in range(1, 6):
+        source.add(records(number))
+    seen = run(source, seconds=20, batch=BatchPolicy(window_seconds=10))
+    assert seen.batches == [[1, 2, 3, 4, 5]]
+
+
+def test_a_batch_is_closed_before_the_record_that_would_pass_the_payload_limit():
+    """R-BATCH-6, R-PORT-10."""
+    seen = deliver(1, 2, 3, sizes={1: 3_000_000, 2: 3_000_000, 3: 3_000_000})
+    assert seen.batches == [[1, 2], [3]]
+
+
+def test_a_short_batch_does_not_wait_for_its_window_when_it_grows_too_old():
+    """R-BATCH-8."""
+    seen = deliver(1, window=300.0, seconds=100, age_seconds_max=60.0)
+    assert seen.discards() == [("RecordAgeExceeded", 1, 1, 1, 1)]
+
+
+def test_throttles_of_the_function_never_count():
+    """R-INV-2, R-RETRY-6, R-BIS-5: neither the budget nor bisect is touched."""
+    answers = [NotInvoked("429")] * 5 + [Succeeded()]
+    seen = deliver(1, 2, answer=lambda batch: answers.pop(0), retries_max=0, bisect=True)
+    assert seen.batches == [[1, 2]] * 6
+    assert len(set(seen.target.request_ids)) == 1
+    assert seen.discards() == []
+
+
+def test_a_wish_to_retry_later_is_granted():
+    """R-PORT-4."""
+    answers = [NotInvoked("503", retry_after_seconds=30), Succeeded()]
+    seen = deliver(1, answer=lambda batch: answers.pop(0))
+    assert seen.target.moments[1] - seen.target.moments[0] >= 30
+
+
+def test_an_answer_means_nothing_without_the_setting():
+    """R-INV-6."""
+    seen = deliver(1, 2, answer=lambda batch: Succeeded(b'{"batchItemFailures":[{"itemIdentifier":"1"}]}'))
+    assert seen.batches == [[1, 2]]
+
+
+def test_a_gap_is_told_with_its_bounds_and_reading_goes_on():
+    """R-DDB-6, R-STATE-12: never silently."""
+    source = ScriptedSource()
+    source.add(records(1, 2))
+    source.pages["shard-0"].append(PositionLost("trimmed"))
+    source.add(records(7, 8))
+    seen = run(source)
+    (gap,) = seen.heard.of(PositionTrimmed)
+    assert (str(gap.after), gap.resumed_at) == ("AFTER:2", "7")
+    assert seen.batches == [[1, 2], [7, 8]]
+
+
+def test_a_shard_that_has_left_the_stream_is_told_and_finished():
+    source = ScriptedSource()
+    source.add(records(1))
+    source.pages["shard-0"].append(PositionLost("gone", shard_gone=True))
+    seen = run(source)
+    (gap,) = seen.heard.of(PositionTrimmed)
+    assert (str(gap.after), gap.resumed_at) == ("AFTER:1", None)
+    assert seen.position() == "SHARD_END"
+
+
+def test_records_that_come_again_after_a_gap_are_not_delivered_again():
+    source = ScriptedSource()
+    source.add(records(5, 6))
+    source.pages["shard-0"].append(PositionLost("refused"))
+    source.add(records(4, 5, 6, 7))
+    seen = run(source)
+    assert seen.batches == [[5, 6], [7]]
+
+
+def test_an_unforeseen_error_ends_one_shard_for_a_rest_and_no_other():
+    """R-SHARD-4, and traps of readers that die silently: it starts again from the checkpoint."""
+    source = ScriptedSource(Shard(ShardId("a")), Shard(ShardId("b")))
+    source.add(records(1), shard="a")
+    source.pages["a"].append(RuntimeError("a bug"))
+    source.add(records(1, 3), shard="a")
+    source.add(records(2), shard="b")
+    seen = run(source)
+    (failed,) = seen.heard.of(ShardFailed)
+    assert failed.shard == "a"
+    assert "RuntimeError" in failed.traceback
+    assert [2] in seen.batches
+    assert seen.position("a") == "AFTER:3"
+
+
+def test_a_stream_that_is_gone_is_looked_for_until_it_is_back():
+    """R-STATE-8, R-STATE-10."""
+    source = ScriptedSource()
+    source.trouble = SourceGone("no such stream")
+    source.add(records(1))
+
+    def answer(batch):
+        return Succeeded()
+
+    async def main():
+        heard, target, store = Heard(), ScriptedTarget(answer), MemoryStore(VirtualClock())
+        stop = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(new_worker(source, target, store, heard).run, stop)
+            await anyio.sleep(120)
+            assert target.batches == []
+            source.trouble = None
+            await anyio.sleep(90)
+            stop.set()
+        assert target.batches == [[1]]
+        assert len(heard.of(MappingTroubled)) < 20
+
+    run_virtually(main)
+
+
+class Flaky(MemoryStore):
+    """A store that is away while ``away`` says so."""
+
+    away = False
+
+    async def save(self, lease, checkpoint):
+        if self.away:
+            raise Unavailable("the store is away")
+        await super().save(lease, checkpoint)
+
+
+def test_a_store_that_is_away_holds_up_the_shard_and_loses_nothing():
+    """The batch is not invoked again for it, and the next one waits."""
+    source = ScriptedSource()
+    source.add(records(1, 2))
+
+    async def main():
+        heard, target, store = Heard(), ScriptedTarget(), Flaky(VirtualClock())
+        stop = anyio.Event()
+        store.away = True
+        async with anyio.create_task_group() as tasks:
+            worker = new_worker(source, target, store, heard, mapping=mapping(batch=BatchPolicy(batch_size=1)))
+            tasks.start_soon(worker.run, stop)
+            await anyio.sleep(10)
+            assert target.batches == [[1]]
+            assert len(heard.of(CheckpointFailed)) > 3
+            store.away = False
+            await anyio.sleep(10)
+            assert target.batches == [[1], [2]]
+            stop.set()
+
+    run_virtually(main)
+
+
+def test_latest_is_pinned_at_the_first_start_so_that_a_crash_loses_nothing():
+    """R-POS-1, R-POS-3; a shard found later is read from its beginning."""
+    source = ScriptedSource(Shard(ShardId("old"), closed=True), Shard(ShardId("open")))
+    seen = run(source, seconds=5, starting_position="LATEST")
+    assert seen.position("old") == "SHARD_END"
+    assert seen.rows["open"].checkpoint.position.timestamp == pytest.approx(EPOCH, abs=1)
+
+    async def main():
+        store = MemoryStore(VirtualClock())
+        for number in range(2):
+            stop = anyio.Event()
+            async with anyio.create_task_group() as tasks:
+                made = mapping(starting_position="LATEST")
+                tasks.start_soon(new_worker(source, ScriptedTarget(), store, Heard(), mapping=made).run, stop)
+                await anyio.sleep(10)
+                stop.set()
+            source.shards.append(Shard(ShardId(f"late-{number}")))
+        return {row.shard: str(row.checkpoint.position) for row in await store.rows(made.id)}
+
+    positions = run_virtually(main)
+    assert positions["open"].startswith(f"AT_TIMESTAMP:{int(EPOCH)}")
+    assert positions["late-0"] == "TRIM_HORIZON"
+
+
+def test_at_timestamp_is_where_the_shards_of_a_first_start_begin():
+    """R-POS-4, R-POS-5."""
+    seen = run(ScriptedSource(), seconds=5, starting_position="AT_TIMESTAMP", starting_timestamp=1234.5)
+    assert seen.source.reads[0] == (ShardId("shard-0"), Position("AT_TIMESTAMP:1234.500"))
+
+
+def test_a_drain_lets_the_batch_under_way_finish_and_gives_the_shard_back():
+    source = ScriptedSource()
+    source.add(records(1))
+    target = ScriptedTarget(seconds=8.0)
+
+    async def main():
+        heard, store, stop = Heard(), MemoryStore(VirtualClock()), anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(new_worker(source, target, store, heard).run, stop)
+            await anyio.sleep(2)
+            assert target.batches
+            stop.set()
+        (row,) = await store.rows(mapping().id)
+        return heard, row
+
+    heard, row = run_virtually(main)
+    assert str(row.checkpoint.position) == "AFTER:1"
+    assert row.lease.owner is None
+    assert heard.of(ShardReleased)
+    assert heard.of(WorkerStopped)[0].drained
+
+
+def test_a_drain_ends_in_its_time_although_a_batch_does_not():
+    """Trap: a handler longer than the pod's grace; the lease is given back, nothing is saved."""
+    source = ScriptedSource()
+    source.add(records(1))
+
+    class Endless(ScriptedTarget):
+        async def invoke(self, invocation):
+            self.batches.append([1])
+            await anyio.sleep(10**6)
+
+    async def main():
+        heard, store, stop = Heard(), MemoryStore(VirtualClock()), anyio.Event()
+        target = Endless()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(new_worker(source, target, store, heard, drain_seconds=5.0).run, stop)
+            await anyio.sleep(2)
+            assert target.batches
+            started = anyio.current_time()
+            stop.set()
+        assert anyio.current_time() - started == pytest.approx(5.0, abs=0.5)
+        (row,) = await store.rows(mapping().id)
+        assert (row.lease.owner, str(row.checkpoint.position)) == (None, "TRIM_HORIZON")
+        assert not heard.of(WorkerStopped)[0].drained
+
+    run_virtually(main)
+
+
+def test_a_handler_of_many_minutes_keeps_its_lease():
+    """Renewals never share a path with delivery; a second worker finds nothing to take."""
+    source = ScriptedSource()
+    source.add(records(1))
+    other = ScriptedSource()
+
+    async def main():
+        store, stop = MemoryStore(VirtualClock()), anyio.Event()
+        one, two = Heard(), Heard()
+        target = ScriptedTarget(seconds=3000.0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(new_worker(source, target, store, one, owner="a/1").run, stop)
+            await anyio.sleep(3)
+            tasks.start_soon(new_worker(other, ScriptedTarget(), store, two, owner="b/2").run, stop)
+            await anyio.sleep(3000)
+            stop.set()
+        assert target.batches == [[1]]
+        assert not two.of(LeaseTaken)
+        assert not one.of(LeaseWasLost)
+
+    run_virtually(main)
+
+
+def test_a_silent_owners_shard_is_taken_over_after_a_lease_time_and_the_silent_one_is_fenced():
+    """R-PORT-2; no clock is compared."""
+    source = ScriptedSource()
+
+    async def main():
+        store, stop, heard = MemoryStore(VirtualClock()), anyio.Event(), Heard()
+        await store.create(mapping().id, [(source.shards[0], Checkpoint(Position("TRIM_HORIZON")))])
+        (row,) = await store.rows(mapping().id)
+        silent = await store.take(row.lease, WorkerId("gone/1"))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(new_worker(source, ScriptedTarget(), store, heard).run, stop)
+            await anyio.sleep(14.9)
+            assert not heard.of(LeaseTaken)
+            await anyio.sleep(7)
+            assert heard.of(LeaseTaken)
+            with pytest.raises(LeaseLost):
+                await store.save(silent, Checkpoint(Position("AFTER:1")))
+            stop.set()
+
+    run_virtually(main)
+
+
+def test_each_attempt_is_told_with_its_number_and_outcome():
+    answers = [FunctionFailed("boom"), NotInvoked("429"), Succeeded()]
+    seen = deliver(1, answer=lambda batch: answers.pop(0))
+    told = [(event.attempt, event.outcome, event.problem) for event in seen.heard.of(BatchInvoked)]
+    assert told == [(1, "function_error", "boom"), (2, "not_invoked", "429"), (3, "success", "")]
+
+
+def test_what_is_read_ahead_while_a_batch_fails_is_not_delivered_before_it():
+    """R-RETRY-5, R-BATCH-9."""
+    source = ScriptedSource()
+    source.add(records(1, 2))
+    source.add(records(3, 4))
+    failures = [True] * 5
+
+    def answer(batch):
+        return FunctionFailed("boom") if 1 in batch and failures and failures.pop() else Succeeded()
+
+    seen = run(source, ScriptedTarget(answer))
+    assert seen.batches == [[1, 2]] * 6 + [[3, 4]]
+
+
+def test_age_is_looked_at_before_every_part_of_a_divided_batch():
+    """R-BIS-7."""
+    source = ScriptedSource()
+    source.add([record(1), record(2, arrived_at=EPOCH - 55), record(3, arrived_at=EPOCH + 50)])
+    failure = FailurePolicy(bisect=True, age_seconds_max=60.0)
+    seen = run(source, ScriptedTarget(poison(1)), seconds=120, failure=failure)
+    assert [3] in seen.batches
+    assert [discard[0] for discard in seen.discards()] == ["RecordAgeExceeded"] * 2

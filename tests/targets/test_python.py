@@ -1,0 +1,292 @@
+"""Handlers in this process get what Lambda would give them, and whatever they do wrong is a function error."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import sys
+import threading
+import time
+from decimal import Decimal
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from poller.errors import ConfigError
+from poller.model import FunctionFailed, Invocation, Succeeded
+from poller.rules.partial_response import first_failure
+from poller.targets.python import PythonTarget, load_handler
+
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:orders"
+
+
+def target(handler, timeout_seconds=5.0):
+    return PythonTarget(handler, function_name="orders", function_arn=ARN, timeout_seconds=timeout_seconds)
+
+
+def invoke(handler, payload=b'{"Records":[]}', **options):
+    return target(handler, **options).invoke(Invocation("11111111-2222-3333-4444-555555555555", payload))
+
+
+async def test_a_handler_gets_event_and_context_as_in_lambda():
+    seen = {}
+
+    def handler(event, context):
+        seen.update(event=event, remaining=context.get_remaining_time_in_millis(), context=context)
+        return {"batchItemFailures": []}
+
+    assert await invoke(handler, b'{"Records":[{"n":1}]}') == Succeeded(b'{"batchItemFailures": []}')
+    context = seen["context"]
+    assert seen["event"] == {"Records": [{"n": 1}]}
+    assert 4000 < seen["remaining"] <= 5000
+    assert context.aws_request_id == "11111111-2222-3333-4444-555555555555"
+    assert (context.function_name, context.invoked_function_arn) == ("orders", ARN)
+    assert (context.function_version, context.memory_limit_in_mb) == ("$LATEST", "0")
+    assert context.log_group_name == "/aws/lambda/orders"
+    assert context.identity.cognito_identity_id is None
+    context.custom = "libraries hang things on it"
+
+
+async def test_a_sync_handler_does_not_hold_up_the_event_loop():
+    ticks = []
+
+    async def tick():
+        while True:
+            ticks.append(threading.current_thread().name)
+            await anyio.sleep(0.01)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(tick)
+        assert await invoke(lambda event, context: time.sleep(0.3)) == Succeeded(b"null")
+        tasks.cancel_scope.cancel()
+    assert len(ticks) > 5
+
+
+async def test_an_async_handler_runs_on_the_loop_and_is_cancelled_at_its_time_out():
+    ended = []
+
+    async def handler(event, context):
+        try:
+            await anyio.sleep(60)
+        finally:
+            ended.append(context.get_remaining_time_in_millis())
+
+    outcome = await invoke(handler, timeout_seconds=0.1)
+    assert outcome == FunctionFailed("Task timed out after 0.10 seconds")
+    assert ended == [0]
+
+
+async def test_a_sync_handler_that_outlives_its_time_out_is_a_function_error_at_once():
+    """R-INV-4."""
+    release = threading.Event()
+    started = time.monotonic()
+    outcome = await invoke(lambda event, context: release.wait(30), timeout_seconds=0.2)
+    assert time.monotonic() - started < 5
+    release.set()
+    assert outcome == FunctionFailed("Task timed out after 0.20 seconds")
+
+
+def sync_raises(event, context):
+    raise ValueError("no such order")
+
+
+async def async_raises(event, context):
+    raise KeyError("id")
+
+
+def leaves(event, context):
+    sys.exit(3)
+
+
+async def cancels_itself(event, context):
+    raise anyio.get_cancelled_exc_class()
+
+
+class Callable:
+    async def __call__(self, event, context):
+        raise OSError("disk")
+
+
+@pytest.mark.parametrize(
+    ("handler", "error"),
+    [
+        (sync_raises, r"ValueError: no such order \(test_python.py:\d+ in sync_raises\)"),
+        (async_raises, r"KeyError: 'id' \(test_python.py:\d+ in async_raises\)"),
+        (leaves, "SystemExit: 3"),
+        (cancels_itself, "the handler cancelled itself"),
+        (Callable(), "OSError: disk"),
+        (lambda event, context: {1, 2}, "Object of type set is not JSON serializable"),
+        (lambda event, context: float("nan"), "not JSON compliant"),
+        (lambda event: None, "TypeError"),
+    ],
+)
+async def test_whatever_a_handler_does_wrong_is_a_function_error(handler, error):
+    """R-PORT-5."""
+    outcome = await invoke(handler)
+    assert isinstance(outcome, FunctionFailed)
+    assert re.search(error, outcome.error), outcome.error
+
+
+async def test_a_stop_goes_through_an_async_handler():
+    with anyio.move_on_after(0.1) as scope:
+        await invoke(lambda event, context: time.sleep(1) or 1, timeout_seconds=30)
+    assert scope.cancelled_caught
+
+
+async def test_each_attempt_has_a_copy_of_its_own():
+    """R-PORT-5."""
+    seen = []
+
+    def handler(event, context):
+        seen.append(len(event["Records"]))
+        event["Records"].clear()
+
+    one = target(handler)
+    for _ in range(2):
+        await one.invoke(Invocation("id", b'{"Records":[1,2]}'))
+    assert seen == [2, 2]
+
+
+async def test_an_answer_may_hold_what_lambda_can_serialise():
+    assert await invoke(lambda event, context: {"n": Decimal("1.5"), "t": "ü"}) == Succeeded(
+        '{"n": 1.5, "t": "ü"}'.encode()
+    )
+
+
+async def test_a_decorated_coroutine_is_awaited():
+    async def inner(event, context):
+        await anyio.lowlevel.checkpoint()
+        return "done"
+
+    assert await invoke(lambda event, context: inner(event, context)) == Succeeded(b'"done"')
+
+
+def test_a_handler_is_found_by_its_name(tmp_path, monkeypatch):
+    (tmp_path / "my_handlers.py").write_text("class A:\n    def go(event, context):\n        return 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert load_handler("my_handlers:A.go")({}, None) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("no.such.module:f", "cannot be imported: ModuleNotFoundError"),
+        ("json:nothing", "json has no function 'nothing'"),
+        ("json:__name__", "has no function"),
+        ("broken_handlers:f", r"cannot be imported: ZeroDivisionError.*broken_handlers.py:1"),
+        ("leaving_handlers:f", "cannot be imported: SystemExit"),
+    ],
+)
+def test_a_handler_that_cannot_be_had_is_a_configuration_error(name, problem, tmp_path, monkeypatch):
+    (tmp_path / "broken_handlers.py").write_text("1 / 0")
+    (tmp_path / "leaving_handlers.py").write_text("raise SystemExit(1)")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=problem):
+        load_handler(name)
+
+
+# Handlers written for Lambda with AWS Lambda Powertools, unmodified
+
+
+def kinesis_event(*payloads):
+    records = [
+        {
+            "kinesis": {
+                "kinesisSchemaVersion": "1.0",
+                "partitionKey": "k",
+                "sequenceNumber": str(number),
+                "data": base64.b64encode(json.dumps(payload).encode()).decode(),
+                "approximateArrivalTimestamp": 1545084650.987,
+            },
+            "eventSource": "aws:kinesis",
+            "eventVersion": "1.0",
+            "eventID": f"shardId-000000000006:{number}",
+            "eventName": "aws:kinesis:record",
+            "invokeIdentityArn": "arn:aws:iam::123456789012:role/r",
+            "awsRegion": "us-east-1",
+            "eventSourceARN": "arn:aws:kinesis:us-east-1:123456789012:stream/orders",
+        }
+        for number, payload in enumerate(payloads, start=1)
+    ]
+    return json.dumps({"Records": records}).encode()
+
+
+def powertools_handler(event_type):
+    from aws_lambda_powertools.utilities.batch import BatchProcessor, process_partial_response
+
+    processor = BatchProcessor(event_type=event_type)
+
+    def record_handler(record):
+        payload = record.kinesis.data_as_json() if hasattr(record, "kinesis") else record.dynamodb.new_image
+        if payload.get("bad"):
+            raise ValueError("bad")
+
+    def handler(event, context):
+        return process_partial_response(
+            event=event, record_handler=record_handler, processor=processor, context=context
+        )
+
+    return handler
+
+
+async def test_the_batch_processor_of_powertools_reports_the_failed_record_of_a_kinesis_batch():
+    from aws_lambda_powertools.utilities.batch import EventType
+
+    handler = powertools_handler(EventType.KinesisDataStreams)
+    outcome = await invoke(handler, kinesis_event({"id": 1}, {"bad": True}, {"id": 3}))
+    assert isinstance(outcome, Succeeded)
+    assert first_failure(outcome.answer, ["1", "2", "3"]) == 1
+    assert first_failure((await invoke(handler, kinesis_event({"id": 1}))).answer, ["1"]) is None
+
+
+async def test_the_batch_processor_of_powertools_raises_when_a_whole_batch_fails():
+    from aws_lambda_powertools.utilities.batch import EventType
+
+    outcome = await invoke(powertools_handler(EventType.KinesisDataStreams), kinesis_event({"bad": True}))
+    assert isinstance(outcome, FunctionFailed)
+    assert "BatchProcessingError" in outcome.error
+
+
+async def test_the_batch_processor_of_powertools_reads_dynamodb_events():
+    from aws_lambda_powertools.utilities.batch import EventType
+
+    records = [
+        {
+            "eventID": "c4ca4238a0b923820dcc509a6f75849b",
+            "eventName": "INSERT",
+            "eventVersion": "1.1",
+            "eventSource": "aws:dynamodb",
+            "awsRegion": "us-east-1",
+            "dynamodb": {
+                "ApproximateCreationDateTime": 1789651658.0,
+                "Keys": {"id": {"S": "a"}},
+                "NewImage": {"id": {"S": "a"}, "bad": {"BOOL": number == 2}},
+                "SequenceNumber": f"44215845000000000174504390{number}",
+                "SizeBytes": 46,
+                "StreamViewType": "NEW_AND_OLD_IMAGES",
+            },
+            "eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/t/stream/2026-09-17T12:00:00.000",
+        }
+        for number in (1, 2)
+    ]
+    payload = json.dumps({"Records": records}).encode()
+    outcome = await invoke(powertools_handler(EventType.DynamoDBStreams), payload)
+    assert isinstance(outcome, Succeeded)
+    numbers = [each["dynamodb"]["SequenceNumber"] for each in records]
+    assert first_failure(outcome.answer, numbers) == 1
+
+
+async def test_the_logger_and_tracer_context_of_powertools_accept_the_context():
+    from aws_lambda_powertools import Logger
+
+    logger = Logger(service="orders", stream=sys.stderr)
+
+    @logger.inject_lambda_context
+    def handler(event, context):
+        logger.info("seen")
+        return logger.get_current_keys()["function_request_id"]
+
+    outcome = await invoke(handler)
+    assert outcome == Succeeded(b'"11111111-2222-3333-4444-555555555555"')
