@@ -21,7 +21,7 @@ async def endpoint(answer):
     """A server whose every answer is ``answer(request)``."""
     application = web.Application()
     application.router.add_route("*", "/{any:.*}", answer)
-    runner = web.AppRunner(application)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -125,7 +125,7 @@ async def test_garbage_instead_of_http_does_not_count():
 
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra(anyio.abc.SocketAttribute.local_port)
-    async with anyio.create_task_group() as tasks, listener:
+    async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, garbage)
         async with aclosing(HttpTarget(f"http://127.0.0.1:{port}/", timeout_seconds=2.0)) as target:
             assert isinstance(await target.invoke(INVOCATION), NotInvoked)

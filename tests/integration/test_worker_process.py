@@ -1,0 +1,294 @@
+"""The real process on real servers over real sockets: resharding, failures, kills, drains, and nothing lost."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.request
+import uuid
+from random import Random
+
+import botocore.session
+import pytest
+
+from tests.integration.process import WorkerProcess, first_times, repeats
+
+KEYS = [f"customer-{number}" for number in range(12)]
+KILLS = 20
+BATCH = 20
+
+CONFIG = """
+[worker]
+id = "test"
+drain_timeout_seconds = 10
+[server]
+listen = "{listen}"
+[aws]
+region = "us-east-1"
+endpoint_url = "{endpoint}"
+[store]
+url = "sqlite:///poller.db"
+[functions.record]
+handler = "tests.integration.recording_handler:{handler}"
+timeout_seconds = 10
+[[event_source_mappings]]
+name = "orders"
+event_source_arn = "{arn}"
+function_name = "record"
+starting_position = "TRIM_HORIZON"
+batch_size = {batch}
+"""
+
+
+def client(service, endpoint):
+    return botocore.session.get_session().create_client(service, endpoint_url=endpoint, region_name="us-east-1")
+
+
+class Producer(threading.Thread):
+    """Puts numbered records, each key's in order, until told to stop; keeps how many each key got."""
+
+    def __init__(self, kinesis, stream, per_second=100.0):
+        super().__init__(daemon=True)
+        self._kinesis, self._stream, self._pause = kinesis, stream, 1 / per_second
+        self._ended = threading.Event()
+        self._random = Random(7)
+        self.put = dict.fromkeys(KEYS, 0)
+        self.problems = []
+
+    def run(self):
+        while not self._ended.wait(self._pause):
+            key = self._random.choice(KEYS)
+            data = json.dumps({"key": key, "n": self.put[key] + 1}).encode()
+            try:
+                self._kinesis.put_record(StreamName=self._stream, Data=data, PartitionKey=key)
+            except Exception as error:
+                self.problems.append(repr(error))
+                continue
+            self.put[key] += 1
+
+    def end(self):
+        self._ended.set()
+        self.join()
+
+    @property
+    def total(self):
+        return sum(self.put.values())
+
+
+def new_stream(kinesis, shards):
+    stream = f"orders-{uuid.uuid4().hex[:12]}"
+    kinesis.create_stream(StreamName=stream, ShardCount=shards)
+    wait_active(kinesis, stream)
+    return stream
+
+
+def wait_active(kinesis, stream):
+    while True:
+        described = kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
+        if described["StreamStatus"] == "ACTIVE":
+            return described["StreamARN"]
+        time.sleep(0.05)
+
+
+def open_shards(kinesis, stream):
+    shards = kinesis.list_shards(StreamName=stream)["Shards"]
+    still = [each for each in shards if "EndingSequenceNumber" not in each["SequenceNumberRange"]]
+    return sorted(still, key=lambda each: int(each["HashKeyRange"]["StartingHashKey"]))
+
+
+def split(kinesis, stream):
+    shard = open_shards(kinesis, stream)[0]
+    low, high = (int(shard["HashKeyRange"][edge]) for edge in ("StartingHashKey", "EndingHashKey"))
+    kinesis.split_shard(StreamName=stream, ShardToSplit=shard["ShardId"], NewStartingHashKey=str((low + high) // 2))
+    wait_active(kinesis, stream)
+
+
+def merge(kinesis, stream):
+    one, two = open_shards(kinesis, stream)[-2:]
+    kinesis.merge_shards(StreamName=stream, ShardToMerge=one["ShardId"], AdjacentShardToMerge=two["ShardId"])
+    wait_active(kinesis, stream)
+
+
+@pytest.fixture
+def worker(tmp_path):
+    made = []
+
+    def make(**settings):
+        behaviour = {name: settings.pop(name, 0.0) for name in ("failures", "seconds")}
+        config = CONFIG.format(**{"listen": "", "batch": BATCH, **settings})
+        made.append(WorkerProcess(tmp_path, config, **behaviour))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
+
+
+def test_a_stream_that_is_split_and_merged_under_kills_and_failures_is_handled_in_order(
+    kinesis_endpoint, worker, capsys
+):
+    """Twenty times kill -9 in the middle of traffic; per key everything arrives, and first in order."""
+    kinesis = client("kinesis", kinesis_endpoint)
+    stream = new_stream(kinesis, 2)
+    arn = wait_active(kinesis, stream)
+    process = worker(endpoint=kinesis_endpoint, arn=arn, handler="kinesis", failures=0.1, seconds=0.2)
+    producer, random, started = Producer(kinesis, stream), Random(3), time.monotonic()
+    producer.start()
+    for number in range(KILLS):
+        process.start()
+        before = len(process.lines())
+        process.wait_for(lambda lines, before=before: len(lines) > before)
+        if number == KILLS // 3:
+            split(kinesis, stream)
+        if number == 2 * KILLS // 3:
+            merge(kinesis, stream)
+        time.sleep(random.random())  # a kill must come at any moment
+        process.kill()
+    process.start()
+    time.sleep(2)
+    producer.end()
+    process.wait_for(lambda lines: len({(line["key"], line["n"]) for line in lines}) >= producer.total)
+    shards = json.loads(process.verb("shards", "--json").stdout)["shards"]
+    assert process.stop() == 0
+    lines, seconds = process.lines(), time.monotonic() - started
+    with capsys.disabled():
+        print(
+            f"\n{KILLS} x kill -9, split and merge, 10 % failures: {producer.total} put, {len(lines)} handled, "
+            f"{repeats(lines)} repeated, {seconds:.0f} s"
+        )
+    assert producer.problems == []
+    assert first_times(lines) == {key: list(range(1, count + 1)) for key, count in producer.put.items() if count}
+    assert repeats(lines) <= KILLS * BATCH * 3
+    assert len({line["shard"] for line in lines}) >= 5
+    states = {each["shard"]: each["state"] for each in shards}
+    assert sorted(states.values()).count("finished") == 3
+    assert "ERROR" not in (process.directory / "worker.log").read_text().upper().replace("RUNTIMEERROR", "").replace(
+        "FUNCTION_ERROR", ""
+    )
+
+
+def test_a_drain_under_load_ends_well_and_repeats_nothing(kinesis_endpoint, worker):
+    kinesis = client("kinesis", kinesis_endpoint)
+    stream = new_stream(kinesis, 2)
+    process = worker(endpoint=kinesis_endpoint, arn=wait_active(kinesis, stream), handler="kinesis")
+    producer = Producer(kinesis, stream)
+    producer.start()
+    for _ in range(3):
+        process.start()
+        before = len(process.lines())
+        process.wait_for(lambda lines, before=before: len(lines) > before + 20)
+        assert process.stop() == 0
+    producer.end()
+    process.start()
+    process.wait_for(lambda lines: len(lines) >= producer.total)
+    assert process.stop() == 0
+    assert repeats(process.lines()) == 0
+    assert first_times(process.lines()) == {key: list(range(1, n + 1)) for key, n in producer.put.items() if n}
+
+
+def test_two_workers_on_one_file_read_each_shard_once(kinesis_endpoint, worker, tmp_path):
+    kinesis = client("kinesis", kinesis_endpoint)
+    stream = new_stream(kinesis, 4)
+    arn = wait_active(kinesis, stream)
+    one = worker(endpoint=kinesis_endpoint, arn=arn, handler="kinesis")
+    two = worker(endpoint=kinesis_endpoint, arn=arn, handler="kinesis")
+    producer = Producer(kinesis, stream)
+    producer.start()
+    one.start()
+    two.start()
+    one.wait_for(lambda lines: len(lines) > 200)
+    producer.end()
+    one.wait_for(lambda lines: len(lines) >= producer.total)
+    one.kill()  # its shards are free at once, and nothing of them comes again
+    for number in range(20):
+        kinesis.put_record(
+            StreamName=stream, Data=json.dumps({"key": "late", "n": number}).encode(), PartitionKey=str(number)
+        )
+    two.wait_for(lambda lines: len({line["n"] for line in lines if line["key"] == "late"}) == 20)
+    assert two.stop() == 0
+    assert repeats(two.lines()) == 0
+
+
+def test_changes_of_a_table_arrive_in_order_over_a_kill(moto_endpoint, worker):
+    dynamodb = client("dynamodb", moto_endpoint)
+    table = dynamodb.create_table(
+        TableName=f"items-{uuid.uuid4().hex[:12]}",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )["TableDescription"]
+    process = worker(endpoint=moto_endpoint, arn=table["LatestStreamArn"], handler="dynamodb", failures=0.2)
+    process.start()
+    for n in range(1, 61):
+        for key in KEYS[:3]:
+            dynamodb.put_item(TableName=table["TableName"], Item={"id": {"S": key}, "n": {"N": str(n)}})
+        if n == 30:
+            process.wait_for(lambda lines: len(lines) > 10)
+            process.kill()
+            process.start()
+    dynamodb.delete_item(TableName=table["TableName"], Key={"id": {"S": KEYS[0]}})
+    process.wait_for(lambda lines: any(line["kind"] == "REMOVE" for line in lines))
+    assert process.stop() == 0
+    changes = [line for line in process.lines() if line["kind"] != "REMOVE"]
+    assert first_times(changes) == {key: list(range(1, 61)) for key in KEYS[:3]}
+    assert {line["kind"] for line in changes if line["n"] == 1} == {"INSERT"}
+    assert {line["kind"] for line in changes if line["n"] > 1} == {"MODIFY"}
+
+
+def test_metrics_health_and_shards_tell_of_a_running_worker(kinesis_endpoint, worker):
+    kinesis = client("kinesis", kinesis_endpoint)
+    stream = new_stream(kinesis, 2)
+    process = worker(
+        endpoint=kinesis_endpoint, arn=wait_active(kinesis, stream), handler="kinesis", listen="127.0.0.1:19464"
+    )
+    before = process.verb("shards")
+    assert before.returncode == 0
+    assert before.stdout.count("unknown") == 2
+    assert not (process.directory / "poller.db").exists()
+    process.start()
+    for number in range(10):
+        kinesis.put_record(
+            StreamName=stream, Data=json.dumps({"key": "a", "n": number}).encode(), PartitionKey=str(number)
+        )
+    process.wait_for(lambda lines: len(lines) == 10)
+
+    def get(path):
+        with urllib.request.urlopen(f"http://127.0.0.1:19464{path}", timeout=5) as answer:
+            return answer.read().decode()
+
+    assert json.loads(get("/livez"))["status"] == "ok"
+    assert json.loads(get("/readyz"))["status"] == "ok"
+    metrics = get("/metrics")
+    assert 'poller_records_succeeded_total{mapping="orders"} 10.0' in metrics
+    assert 'poller_leases_held{mapping="orders"} 2.0' in metrics
+    told = process.verb("shards")
+    assert told.returncode == 0
+    assert told.stdout.count(" read ") == 2
+    assert "AFTER:" in told.stdout
+    assert process.stop() == 0
+    assert "worker stopped" in (process.directory / "worker.log").read_text()
+
+
+def test_a_second_signal_ends_the_worker_at_once(kinesis_endpoint, worker):
+    kinesis = client("kinesis", kinesis_endpoint)
+    stream = new_stream(kinesis, 1)
+    process = worker(
+        endpoint=kinesis_endpoint, arn=wait_active(kinesis, stream), handler="kinesis", listen="127.0.0.1:19465"
+    )
+    process.config.write_text(process.config.read_text().replace("recording_handler:kinesis", "slow_handler:sleep"))
+    process.start()
+    kinesis.put_record(StreamName=stream, Data=b"{}", PartitionKey="a")
+    (process.directory / "asleep").unlink(missing_ok=True)
+    deadline = time.monotonic() + 30
+    while not (process.directory / "asleep").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process._process.terminate()
+    time.sleep(0.5)
+    assert process._process.poll() is None  # it drains
+    started = time.monotonic()
+    process._process.terminate()
+    assert process._process.wait(5) == 143
+    assert time.monotonic() - started < 2
