@@ -1,0 +1,137 @@
+"""`poller dev`: this file is the worker as in production, on an endpoint and with traffic of its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, replace
+from typing import TextIO, cast
+
+import anyio
+
+from poller.app import open_aws, run_worker, stopped_by_signals
+from poller.clock import SystemClock
+from poller.config import FunctionSettings, Settings
+from poller.dev.endpoint import embedded_endpoint, use_words_for_credentials, with_streams
+from poller.dev.ledger import Balance, CountedTarget, Ledger
+from poller.dev.traffic import put_records
+from poller.dev.view import View
+from poller.errors import ConfigError
+from poller.mapping import SourceKind, source_kind, source_name
+from poller.observers.log import Log
+from poller.observers.logging_setup import configure_logging
+
+STAND_IN = "poller.dev.handlers:stand_in"
+STUCK_SECONDS = 60.0
+"""With a number of records, a session in which nothing moves for so long is given up."""
+
+
+def main_dev(settings: Settings, *, records: int | None, as_json: bool) -> int:
+    """Runs until Ctrl-C, or until ``records`` are accounted for. Returns 0, or 1 if some of them are not.
+
+    With ``as_json`` the summary is JSON on standard output, and the rest goes to standard error.
+    """
+    if not any(mapping.enabled for mapping in settings.mappings):
+        raise ConfigError((f"{settings.path}: there is no enabled mapping to show",))
+    use_words_for_credentials()
+    session = _Session(settings, records, View(sys.stderr if as_json else sys.stdout))
+    balance, seconds, first = anyio.run(session.run)
+    summary = asdict(balance) | {
+        "seconds": round(seconds, 1),
+        "first_handled_after_seconds": None if first is None else round(first, 1),
+    }
+    if as_json:
+        print(json.dumps(summary, indent=2))
+    else:
+        print("\n" + "  ".join(f"{key.replace('_', ' ')}: {value}" for key, value in summary.items()))
+    return 1 if records is not None and balance.unaccounted else 0
+
+
+class _Session:
+    def __init__(self, settings: Settings, records: int | None, view: View) -> None:
+        self._settings = settings
+        self._records = records
+        self._view = view
+        self._done = anyio.Event()
+
+    async def run(self) -> tuple[Balance, float, float | None]:
+        """The balance, how long it all took, and when the first record was handled; seconds from the start."""
+        started = anyio.current_time()
+        stream = cast(TextIO, self._view) if self._view.is_table else sys.stderr
+        log = Log(configure_logging(stream=stream, as_json=False), SystemClock())
+        stop = anyio.Event()
+        async with stopped_by_signals(stop), embedded_endpoint() as url:
+            settings = _with_stand_ins(await with_streams(self._settings, url), self._view)
+            ledger = Ledger([mapping for mapping in settings.mappings if mapping.enabled])
+            self._greet(settings, url)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._view.show_for_ever)
+                tasks.start_soon(self._produce, settings, ledger, stop)
+                await run_worker(
+                    settings,
+                    stop=stop,
+                    observers=(log, ledger, self._view),
+                    wrap_target=lambda mapping, target: CountedTarget(mapping, target, ledger),
+                )
+                tasks.cancel_scope.cancel()
+        self._view.show()
+        first = ledger.first_handled_at
+        return ledger.balance(), anyio.current_time() - started, None if first is None else first - started
+
+    async def _produce(self, settings: Settings, ledger: Ledger, stop: anyio.Event) -> None:
+        """Traffic until the stop; with a number of records, the stop once all of them are accounted for."""
+        aws = open_aws(settings.aws)
+        sources = sorted({mapping.source_arn for mapping in settings.mappings if mapping.enabled})
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_cancel_at, stop, tasks.cancel_scope)
+                await put_records(aws, sources, ledger, self._records)
+                await _accounted(ledger)
+                stop.set()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await aws.aclose()
+
+    def _greet(self, settings: Settings, url: str) -> None:
+        say = self._view.say
+        say(f"embedded AWS endpoint: {url} (any credentials; checkpoints are kept in memory, as its streams are new)")
+        if settings.server is not None:
+            say(f"metrics and health: http://{settings.server.host}:{settings.server.port}/metrics")
+        for mapping in settings.mappings:
+            if mapping.enabled:
+                say(f"{mapping.name}: {mapping.source_arn} -> {mapping.function_name}")
+        for mapping in settings.mappings:
+            if mapping.enabled and source_kind(mapping.source_arn) is SourceKind.KINESIS_STREAM:
+                say("put a record of your own, in another terminal:")
+                say(
+                    f"  AWS_ACCESS_KEY_ID=dev AWS_SECRET_ACCESS_KEY=dev aws kinesis put-record "
+                    f"--endpoint-url {url} --region {mapping.source_arn.split(':')[3]} "
+                    f"--stream-name {source_name(mapping.source_arn)} --partition-key me "
+                    f'--cli-binary-format raw-in-base64-out --data \'{{"id":"mine"}}\''
+                )
+                break
+
+
+async def _cancel_at(stop: anyio.Event, scope: anyio.CancelScope) -> None:
+    await stop.wait()
+    scope.cancel()
+
+
+async def _accounted(ledger: Ledger) -> None:
+    """Returns when nothing is unaccounted for, or nothing has moved for long."""
+    left, since = ledger.balance().unaccounted, anyio.current_time()
+    while left and anyio.current_time() - since < STUCK_SECONDS:
+        await anyio.sleep(0.1)
+        now = ledger.balance().unaccounted
+        if now != left:
+            left, since = now, anyio.current_time()
+
+
+def _with_stand_ins(settings: Settings, view: View) -> Settings:
+    """Mappings to AWS Lambda functions get a function that takes everything: no Lambda runs here."""
+    functions = dict(settings.functions)
+    for mapping in settings.mappings:
+        if mapping.enabled and mapping.function_name not in functions:
+            functions[mapping.function_name] = FunctionSettings(mapping.function_name, STAND_IN, None)
+            view.say(f"{mapping.name}: {mapping.function_name} is a Lambda function; a stand-in takes its batches here")
+    return replace(settings, functions=functions)

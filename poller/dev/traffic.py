@@ -1,0 +1,72 @@
+"""Sample traffic: this file puts orders into Kinesis streams and changes items of DynamoDB tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+import anyio
+
+from poller.aws import Aws, translated
+from poller.dev.ledger import Ledger
+from poller.errors import SourceGone, Unavailable
+from poller.mapping import SourceKind, source_kind, source_name
+
+PER_SECOND = 5.0
+HURRIED_PER_SECOND = 100.0
+POISON_EVERY = 40
+"""Every so-manieth record is one that the sample functions cannot take."""
+
+_CUSTOMERS = 20
+_ITEMS = 20
+
+
+async def put_records(aws: Aws, sources: Sequence[str], ledger: Ledger, records: int | None) -> None:
+    """Puts records into every one of ``sources`` (ARNs): ``records`` of them in a hurry, or some a second for ever."""
+    async with anyio.create_task_group() as producers:
+        for index, arn in enumerate(sources):
+            share = None if records is None else (records + index) // len(sources)
+            producers.start_soon(_produce, aws, arn, ledger, share)
+
+
+async def _produce(aws: Aws, arn: str, ledger: Ledger, records: int | None) -> None:
+    put, random = _putter(aws, arn), Random(arn)
+    pause = 1 / (PER_SECOND if records is None else HURRIED_PER_SECOND)
+    number = 0
+    while records is None or number < records:
+        number += 1
+        record_id, poisoned = f"{source_name(arn)}-{number}", number % POISON_EVERY == POISON_EVERY // 2
+        try:
+            with translated(f"put a record into {arn}"):
+                await put(record_id, random, poisoned)
+        except (Unavailable, SourceGone):
+            number -= 1  # this one again: an id that was put twice counts once
+            await anyio.sleep(1)
+            continue
+        ledger.put(arn, record_id)
+        await anyio.sleep(pause)
+
+
+def _putter(aws: Aws, arn: str) -> Callable[[str, Random, bool], Any]:
+    kinesis = source_kind(arn) is not SourceKind.DYNAMODB_STREAM
+    name, region = source_name(arn), arn.split(":")[3]
+
+    async def put_order(record_id: str, random: Random, poisoned: bool) -> None:  # noqa: FBT001
+        customer = f"customer-{random.randrange(_CUSTOMERS)}"
+        order = {"id": record_id, "customer": customer, "cents": random.randrange(100, 10_000)}
+        data = json.dumps(order | {"poison": True} if poisoned else order).encode()
+        client = await aws.client("kinesis", region)
+        await client.put_record(StreamName=name, PartitionKey=customer, Data=data)
+
+    async def put_item(record_id: str, random: Random, poisoned: bool) -> None:  # noqa: FBT001
+        item = {
+            "id": {"S": f"item-{random.randrange(_ITEMS)}"},
+            "change": {"S": record_id},
+            "stock": {"N": str(random.randrange(1000))},
+        }
+        client = await aws.client("dynamodb", region)
+        await client.put_item(TableName=name, Item=item | {"poison": {"BOOL": True}} if poisoned else item)
+
+    return put_order if kinesis else put_item
