@@ -79,17 +79,11 @@ async def stopped_by_signals(stop: anyio.Event) -> AsyncIterator[None]:
                 stop.set()
 
     listening = anyio.Event()
-    problem: ConfigError | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(listen)
         await listening.wait()
-        try:
-            yield
-        except ConfigError as error:  # carried past the group, which would wrap it
-            problem = error
+        yield
         tasks.cancel_scope.cancel()
-    if problem is not None:
-        raise problem
 
 
 async def run_worker(

@@ -33,13 +33,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return verb(arguments)
     except ConfigError as error:
-        if getattr(arguments, "json", False):
-            _print_json({"ok": False, "problems": list(error.problems)})
-        else:
-            print(*error.problems, sep="\n", file=sys.stderr)
+        _print_problems(error.problems, as_json=getattr(arguments, "json", False))
+        return EXIT_CONFIG
+    except ExceptionGroup as group:  # what was raised inside of task groups
+        problems = _config_problems(group)
+        if not problems:
+            raise
+        _print_problems(problems, as_json=getattr(arguments, "json", False))
         return EXIT_CONFIG
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+
+
+def _config_problems(group: ExceptionGroup) -> tuple[str, ...]:
+    """The problems of all `ConfigError` in ``group``, empty if it holds something else too."""
+    problems: list[str] = []
+    for error in group.exceptions:
+        more = _config_problems(error) if isinstance(error, ExceptionGroup) else getattr(error, "problems", ())
+        if not more:
+            return ()
+        problems += more
+    return tuple(problems)
+
+
+def _print_problems(problems: Sequence[str], *, as_json: bool) -> None:
+    if as_json:
+        _print_json({"ok": False, "problems": list(problems)})
+    else:
+        print(*problems, sep="\n", file=sys.stderr)
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
-from typing import Any
 
 import anyio
 
@@ -34,39 +33,46 @@ async def put_records(aws: Aws, sources: Sequence[str], ledger: Ledger, records:
 async def _produce(aws: Aws, arn: str, ledger: Ledger, records: int | None) -> None:
     put, random = _putter(aws, arn), Random(arn)
     pause = 1 / (PER_SECOND if records is None else HURRIED_PER_SECOND)
-    number = 0
-    while records is None or number < records:
-        number += 1
-        record_id, poisoned = f"{source_name(arn)}-{number}", number % POISON_EVERY == POISON_EVERY // 2
+    number = 1
+    while records is None or number <= records:
         try:
             with translated(f"put a record into {arn}"):
-                await put(record_id, random, poisoned)
+                await put(number, random)
         except (Unavailable, SourceGone):
-            number -= 1  # this one again: an id that was put twice counts once
-            await anyio.sleep(1)
+            await anyio.sleep(1)  # then this one again: an id that was put twice counts once
             continue
-        ledger.put(arn, record_id)
+        ledger.put(arn, _id(arn, number))
+        number += 1
         await anyio.sleep(pause)
 
 
-def _putter(aws: Aws, arn: str) -> Callable[[str, Random, bool], Any]:
+def _putter(aws: Aws, arn: str) -> Callable[[int, Random], Awaitable[None]]:
     kinesis = source_kind(arn) is not SourceKind.DYNAMODB_STREAM
     name, region = source_name(arn), arn.split(":")[3]
 
-    async def put_order(record_id: str, random: Random, poisoned: bool) -> None:  # noqa: FBT001
+    async def put_order(number: int, random: Random) -> None:
         customer = f"customer-{random.randrange(_CUSTOMERS)}"
-        order = {"id": record_id, "customer": customer, "cents": random.randrange(100, 10_000)}
-        data = json.dumps(order | {"poison": True} if poisoned else order).encode()
+        order = {"id": _id(arn, number), "customer": customer, "cents": random.randrange(100, 10_000)}
+        data = json.dumps(order | {"poison": True} if _is_poisoned(number) else order).encode()
         client = await aws.client("kinesis", region)
         await client.put_record(StreamName=name, PartitionKey=customer, Data=data)
 
-    async def put_item(record_id: str, random: Random, poisoned: bool) -> None:  # noqa: FBT001
+    async def put_item(number: int, random: Random) -> None:
         item = {
             "id": {"S": f"item-{random.randrange(_ITEMS)}"},
-            "change": {"S": record_id},
+            "change": {"S": _id(arn, number)},
             "stock": {"N": str(random.randrange(1000))},
         }
+        poison = {"poison": {"BOOL": True}} if _is_poisoned(number) else {}
         client = await aws.client("dynamodb", region)
-        await client.put_item(TableName=name, Item=item | {"poison": {"BOOL": True}} if poisoned else item)
+        await client.put_item(TableName=name, Item=item | poison)
 
     return put_order if kinesis else put_item
+
+
+def _id(arn: str, number: int) -> str:
+    return f"{source_name(arn)}-{number}"
+
+
+def _is_poisoned(number: int) -> bool:
+    return number % POISON_EVERY == POISON_EVERY // 2
