@@ -48,9 +48,10 @@ def doors(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         seen["dev"] = (settings.path, records, as_json)
         return 0
 
-    app, session = ModuleType("poller.app"), ModuleType("poller.dev.session")
-    app.main_run, app.main_shards, session.main_dev = main_run, main_shards, main_dev  # type: ignore[attr-defined]
+    app, status, session = (ModuleType(name) for name in ("poller.app", "poller.status", "poller.dev.session"))
+    app.main_run, status.main_shards, session.main_dev = main_run, main_shards, main_dev  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "poller.app", app)
+    monkeypatch.setitem(sys.modules, "poller.status", status)
     monkeypatch.setitem(sys.modules, "poller.dev.session", session)
     return seen
 

@@ -137,7 +137,8 @@ class ShardPolling:
         self._due_at = self._asked_at + self._pace.spacing_seconds(len(answer.records), answer.behind_seconds)
         self._iterator, self._iterator_at = answer.iterator, self._asked_at
         records = self._unread(answer.records)
-        ended = answer.iterator is None and (answer.ended or await self._is_finished())
+        # Without proof in it, an answer that held records may have lost the way to more: ask again behind them.
+        ended = answer.iterator is None and (answer.ended or (not answer.records and await self._is_finished()))
         if ended or answer.iterator is not None:
             self._failures = self._missed = 0
         return Page(records, answer.behind_seconds, ended)

@@ -100,10 +100,15 @@ Entry = Put | Attempted | Handled | Discarded | Gap | Saved | Trimmed | Resharde
 
 @dataclass(slots=True)
 class History:
+    """``shards`` tells where each number was put."""
+
     entries: list[Entry] = field(default_factory=list)
+    shards: dict[int, str] = field(default_factory=dict)
 
     def add(self, entry: Entry) -> None:
         self.entries.append(entry)
+        if isinstance(entry, Put):
+            self.shards[entry.number] = entry.shard
 
     def timeline(self) -> str:
         return "\n".join(f"{entry.at:10.3f}  {type(entry).__name__:10} {_fields(entry)}" for entry in self.entries)

@@ -1,0 +1,275 @@
+"""The plugs of one simulated worker: this file is where calls take time, fail, and stop with the worker's death."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from random import Random
+
+import anyio
+
+from poller.aws import Expired
+from poller.errors import Unavailable
+from poller.events import (
+    BatchInvoked,
+    BatchRetried,
+    CheckpointFailed,
+    Event,
+    LeaseTaken,
+    LeaseWasLost,
+    Polled,
+    PositionTrimmed,
+    RecordsDiscarded,
+    ShardFailed,
+    ShardFinished,
+    WorkerStopped,
+)
+from poller.model import (
+    FunctionFailed,
+    Invocation,
+    Listing,
+    NotInvoked,
+    Outcome,
+    Page,
+    Position,
+    Shard,
+    ShardId,
+    Succeeded,
+)
+from poller.rules.pacing import KINESIS
+from poller.sources.polling import Answer, ShardPolling
+from poller.stores.memory import MemoryStore
+from tests.simulation.faults import Faults
+from tests.simulation.history import Attempted, Discarded, Gap, Handled, History, Noted, Saved
+from tests.simulation.stream import SimStream
+
+
+class Life:
+    """Whether a worker lives. A dead one's calls never come back, a paused one's (a zombie's) only after its pause."""
+
+    def __init__(self, name: str, faults: Faults, random: Random) -> None:
+        self.name = name
+        self.dead = False
+        self.paused_until = 0.0
+        self._faults = faults
+        self._random = random
+
+    async def takes_time(self, slow: str) -> None:
+        """The way to the other side, or back."""
+        seconds = 0.01 * self._random.random()
+        if self._faults.strikes(slow):
+            seconds += 20 * self._random.random()
+        await anyio.sleep(seconds)
+        while self.paused_until > anyio.current_time():
+            await anyio.sleep(self.paused_until - anyio.current_time())
+        if self.dead:
+            await anyio.sleep_forever()
+
+
+class SimCalls:
+    """The calls of a stream service, by one worker; see `poller.sources.polling.ShardCalls`."""
+
+    def __init__(self, stream: SimStream, life: Life, faults: Faults) -> None:
+        self._stream = stream
+        self._life = life
+        self._faults = faults
+        self._lagging: list[Shard] | None = None
+
+    async def iterator(self, shard: ShardId, position: Position) -> str:
+        await self._there()
+        answer = self._stream.iterator(shard, position)
+        await self._back()
+        return answer
+
+    async def records(self, shard: ShardId, iterator: str) -> Answer:
+        await self._there()
+        if self._faults.strikes("iterator expired"):
+            raise Expired("the iterator has expired")
+        answer = self._stream.records(shard, iterator)
+        await self._back()
+        if answer.iterator is not None and self._faults.strikes("null iterator"):
+            return Answer(answer.records, None, answer.behind_seconds)
+        return answer
+
+    async def find(self, shard: ShardId) -> Shard | None:
+        return {each.id: each for each in await self.listing()}.get(shard)
+
+    async def is_closed(self, shard: ShardId) -> bool:
+        found = await self.find(shard)
+        return found is None or found.closed
+
+    async def listing(self) -> list[Shard]:
+        await self._there()
+        if self._faults.strikes("listing failed"):
+            raise Unavailable("listing failed")
+        fresh = self._stream.listing()
+        # A listing may miss the youngest shards and not yet know of a closing, but never forgets.
+        answer = self._lagging if self._lagging and self._faults.strikes("listing lags") else fresh
+        self._lagging = fresh
+        await self._back()
+        return answer
+
+    async def _there(self) -> None:
+        await self._life.takes_time("slow call")
+        if self._faults.strikes("throttled"):
+            raise Unavailable("throttled", throttled=True)
+        if self._faults.strikes("unavailable"):
+            raise Unavailable("500")
+
+    async def _back(self) -> None:
+        await self._life.takes_time("slow call")
+        if self._faults.strikes("answer lost"):
+            raise Unavailable("the connection was cut")
+
+
+class SimSource:
+    """The stream as a worker sees it, through the polling of production; see `poller.ports.Source`."""
+
+    def __init__(self, calls: SimCalls, observer: Observed, random: Random, retention_seconds: float | None) -> None:
+        self._calls = calls
+        self._observer = observer
+        self._random = random
+        self._retention_seconds = retention_seconds
+
+    async def listing(self) -> Listing:
+        return Listing(tuple(await self._calls.listing()), self._retention_seconds)
+
+    def read(self, shard: ShardId, position: Position) -> AsyncGenerator[Page, None]:
+        polling = ShardPolling(
+            self._calls, shard, position, pace=KINESIS, mapping="m", observer=self._observer, random=self._random
+        )
+        return polling.pages()
+
+    async def aclose(self) -> None:
+        pass
+
+
+class SimStore:
+    """One worker's way to the store of all; see `poller.ports.Store`."""
+
+    def __init__(self, shared: MemoryStore, life: Life, faults: Faults, history: History) -> None:
+        self._shared = shared
+        self._life = life
+        self._faults = faults
+        self._history = history
+
+    async def _call(self, verb, *arguments):
+        await self._life.takes_time("store slow")
+        if self._faults.strikes("store unavailable"):
+            raise Unavailable("the store is away")
+        answer = await verb(*arguments)
+        if verb == self._shared.save:
+            lease, checkpoint = arguments
+            self._history.add(Saved(anyio.current_time(), self._life.name, lease.shard, str(checkpoint.position)))
+        await self._life.takes_time("store slow")
+        if self._faults.strikes("store answer lost"):
+            raise Unavailable("the answer of the store was lost")
+        return answer
+
+    async def rows(self, mapping):
+        return await self._call(self._shared.rows, mapping)
+
+    async def create(self, mapping, shards):
+        await self._call(self._shared.create, mapping, shards)
+
+    async def take(self, lease, owner):
+        return await self._call(self._shared.take, lease, owner)
+
+    async def renew(self, lease):
+        return await self._call(self._shared.renew, lease)
+
+    async def release(self, lease):
+        await self._call(self._shared.release, lease)
+
+    async def save(self, lease, checkpoint):
+        await self._call(self._shared.save, lease, checkpoint)
+
+    async def forget(self, mapping, shards):
+        await self._call(self._shared.forget, mapping, shards)
+
+    async def aclose(self):
+        pass
+
+
+class SimFunction:
+    """The function that all workers invoke, as one of them reaches it; ``poison`` are numbers that never succeed."""
+
+    def __init__(self, life: Life, faults: Faults, history: History, random: Random, *, report: bool, poison) -> None:
+        self._life = life
+        self._faults = faults
+        self._history = history
+        self._random = random
+        self._report = report
+        self._poison = poison
+
+    async def invoke(self, invocation: Invocation) -> Outcome:
+        event = json.loads(invocation.payload)["Records"]
+        numbers = tuple(int(each["kinesis"]["sequenceNumber"]) for each in event)
+        shard = self._shard_of(numbers[0])
+        await self._life.takes_time("function slow")
+        if self._faults.strikes("function refused"):
+            wish = self._random.choice([None, 3.0])
+            return NotInvoked("429", wish)
+        self._history.add(Attempted(anyio.current_time(), self._life.name, shard, numbers, invocation.request_id))
+        if self._faults.strikes("function failed"):
+            return FunctionFailed("it happens")
+        bad = next((index for index, number in enumerate(numbers) if number in self._poison), None)
+        if bad is None and self._faults.strikes("partial"):
+            bad = self._random.randrange(len(numbers))
+        if bad is not None and not self._report:
+            return FunctionFailed("poison")
+        if bad is None or bad > 0:
+            self._history.add(Handled(anyio.current_time(), shard, numbers[:bad]))
+        if self._faults.strikes("function failed after its work"):
+            return FunctionFailed("it happens late")
+        await self._life.takes_time("function slow")
+        return self._answer(numbers, bad)
+
+    def _answer(self, numbers: tuple[int, ...], bad: int | None) -> Outcome:
+        if self._report and self._faults.strikes("odd answer"):
+            return Succeeded(self._random.choice([b"garbage", b'{"batchItemFailures":[{"itemIdentifier":"x"}]}', b"[1]"]))
+        if bad is None:
+            return Succeeded(b"{}")
+        return Succeeded(json.dumps({"batchItemFailures": [{"itemIdentifier": str(numbers[bad])}]}).encode())
+
+    def _shard_of(self, number: int) -> str:
+        return self._history.shards[number]
+
+    async def aclose(self) -> None:
+        pass
+
+
+class Observed:
+    """Writes into the history what a worker says, as long as it lives, and counts it."""
+
+    def __init__(self, life: Life, history: History, faults: Faults) -> None:
+        self._life = life
+        self._history = history
+        self._seen = faults.seen
+
+    def __call__(self, event: Event) -> None:
+        if self._life.dead:
+            return
+        at, name = anyio.current_time(), self._life.name
+        match event:
+            case RecordsDiscarded():
+                self._seen[f"discarded: {event.condition}"] += 1
+                self._history.add(Discarded(at, name, event.shard, int(event.first), int(event.last)))
+            case PositionTrimmed():
+                self._seen["gap told"] += 1
+                resumed_at = None if event.resumed_at is None else int(event.resumed_at)
+                self._history.add(Gap(at, name, event.shard, str(event.after), resumed_at))
+            case ShardFailed():
+                self._history.add(Noted(at, f"{name} FAILED {event.shard}: {event.traceback}"))
+                self._seen["shard failed"] += 1
+            case LeaseTaken() | LeaseWasLost() | ShardFinished() | WorkerStopped() | CheckpointFailed():
+                self._seen[type(event).__name__] += 1
+                self._history.add(Noted(at, f"{name} {event}"))
+            case BatchRetried(split=True):
+                self._seen["batch divided"] += 1
+            case BatchInvoked():
+                self._seen[f"batch: {event.outcome}"] += 1
+            case Polled():
+                self._seen[f"poll: {event.result}"] += 1
+            case _:
+                pass
