@@ -19,6 +19,7 @@ CAPS = {
     "store unavailable": 0.2,
     "store answer lost": 0.2,
     "store slow": 0.05,
+    "store call held": 0.03,
     # the function
     "function failed": 0.4,
     "function failed after its work": 0.2,

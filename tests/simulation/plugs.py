@@ -7,9 +7,10 @@ from collections.abc import AsyncGenerator
 from random import Random
 
 import anyio
+from anyio.abc import TaskGroup
 
 from poller.aws import Expired
-from poller.errors import Unavailable
+from poller.errors import LeaseLost, Unavailable
 from poller.events import (
     BatchInvoked,
     BatchRetried,
@@ -60,10 +61,16 @@ class Life:
         if self._faults.strikes(slow):
             seconds += 20 * self._random.random()
         await anyio.sleep(seconds)
-        while self.paused_until > anyio.current_time():
-            await anyio.sleep(self.paused_until - anyio.current_time())
+        await self.pause()
         if self.dead:
             await anyio.sleep_forever()
+
+    def seconds_held(self) -> float:
+        """How long the network keeps a call: sometimes longer than a lease lasts."""
+        return self._random.choice([1.0, 10.0, 30.0])
+
+    async def pause(self) -> None:
+        await anyio.sleep(max(0.0, self.paused_until - anyio.current_time()))
 
 
 class SimCalls:
@@ -145,26 +152,55 @@ class SimSource:
 
 
 class SimStore:
-    """One worker's way to the store of all; see `poller.ports.Store`."""
+    """One worker's way to the store of all; see `poller.ports.Store`.
 
-    def __init__(self, shared: MemoryStore, life: Life, faults: Faults, history: History) -> None:
+    What a paused worker has sent stays in the ``network``, and lands although the worker may have given up.
+    """
+
+    def __init__(self, shared: MemoryStore, life: Life, faults: Faults, history: History, network: TaskGroup) -> None:
         self._shared = shared
         self._life = life
         self._faults = faults
         self._history = history
+        self._network = network
 
     async def _call(self, verb, *arguments):
         await self._life.takes_time("store slow")
         if self._faults.strikes("store unavailable"):
             raise Unavailable("the store is away")
-        answer = await verb(*arguments)
-        if verb == self._shared.save:
-            lease, checkpoint = arguments
-            self._history.add(Saved(anyio.current_time(), self._life.name, lease.shard, str(checkpoint.position)))
+        if self._faults.strikes("store call held"):
+            answer = await self._late(verb, arguments)
+        else:
+            answer = await self._land(verb, arguments)
         await self._life.takes_time("store slow")
         if self._faults.strikes("store answer lost"):
             raise Unavailable("the answer of the store was lost")
         return answer
+
+    async def _land(self, verb, arguments):
+        answer = await verb(*arguments)
+        if verb == self._shared.save:
+            lease, checkpoint = arguments
+            self._history.add(Saved(anyio.current_time(), lease.owner, lease.shard, str(checkpoint.position)))
+        return answer
+
+    async def _late(self, verb, arguments):
+        """The call lands some time later, whether the worker still waits for it or not."""
+        landed, answers, lost = anyio.Event(), [], []
+
+        async def land():
+            await anyio.sleep(self._life.seconds_held())
+            try:
+                answers.append(await self._land(verb, arguments))
+            except LeaseLost as error:
+                lost.append(error)
+            landed.set()
+
+        self._network.start_soon(land)
+        await landed.wait()
+        if lost:
+            raise lost[0]
+        return answers[0]
 
     async def rows(self, mapping):
         return await self._call(self._shared.rows, mapping)
@@ -227,7 +263,9 @@ class SimFunction:
 
     def _answer(self, numbers: tuple[int, ...], bad: int | None) -> Outcome:
         if self._report and self._faults.strikes("odd answer"):
-            return Succeeded(self._random.choice([b"garbage", b'{"batchItemFailures":[{"itemIdentifier":"x"}]}', b"[1]"]))
+            return Succeeded(
+                self._random.choice([b"garbage", b'{"batchItemFailures":[{"itemIdentifier":"x"}]}', b"[1]"])
+            )
         if bad is None:
             return Succeeded(b"{}")
         return Succeeded(json.dumps({"batchItemFailures": [{"itemIdentifier": str(numbers[bad])}]}).encode())

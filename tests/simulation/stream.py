@@ -40,7 +40,7 @@ class SimStream:
 
     def __init__(self, history: History, *, shards: int, page_records: int) -> None:
         self._history = history
-        self._page_records = page_records
+        self.page_records = page_records
         self.shards: dict[str, SimShard] = {}
         self._last = 95  # the first numbers have two digits, the next ones three: text would compare wrongly
         self._iterators: dict[str, tuple[str, int, float]] = {}
@@ -130,7 +130,7 @@ class SimStream:
             raise Unavailable("too many calls", throttled=True)
         shard.calls.append(now)
         start = bisect.bisect_right(shard.numbers, after)
-        page = tuple(shard.records[start : start + self._page_records])
+        page = tuple(shard.records[start : start + self.page_records])
         rest = shard.records[start + len(page) :]
         behind = EPOCH + now - rest[0].arrived_at if rest else 0.0
         if shard.closed and not rest:

@@ -73,7 +73,7 @@ class World:
 
     async def run(self) -> None:
         self.shared = MemoryStore(VirtualClock())
-        async with anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as self.network, anyio.create_task_group() as tasks:
             for number in range(self.workers):
                 tasks.start_soon(self._live_again_and_again, f"w{number}")
             with anyio.move_on_after(FAULTY_SECONDS):
@@ -81,6 +81,7 @@ class World:
                     for actor in (self._produce, self._reshard, self._trim, self._make_chaos):
                         actors.start_soon(actor)
             self.faults.on = False
+            self.stream.page_records = 100  # no small page may be what keeps a backlog
             await self._all_resolved(RESOLVED_WITHIN_SECONDS, "I9 not resolved in the time without faults")
             for shard in self.stream.open_shards():
                 self.stream.put(shard.low)
@@ -127,6 +128,8 @@ class World:
     async def _make_chaos(self) -> None:
         while True:
             await anyio.sleep(self.random.expovariate(1 / self.chaos_seconds))
+            if not self._incarnations:
+                continue
             victim = self.random.choice(list(self._incarnations.values()))
             match self.random.choice(["crash", "pause", "stop"]):
                 case "crash":
@@ -134,7 +137,9 @@ class World:
                 case "pause":
                     self.faults.seen["pause"] += 1
                     victim.life.paused_until = anyio.current_time() + self.random.choice([1.0, 10.0, 40.0])
-                    self.history.add(Noted(anyio.current_time(), f"{victim.life.name} pauses to {victim.life.paused_until}"))
+                    self.history.add(
+                        Noted(anyio.current_time(), f"{victim.life.name} pauses to {victim.life.paused_until}")
+                    )
                 case "stop":
                     self.faults.seen["stop"] += 1
                     victim.stop.set()
@@ -192,16 +197,14 @@ class Incarnation:
                 report=world.mapping.failure.report_item_failures,
                 poison=world.poison,
             ),
-            store=SimStore(world.shared, life, world.faults, world.history),
+            store=SimStore(world.shared, life, world.faults, world.history, world.network),
             owner=WorkerId(life.name),
             observer=observer,
             clock=VirtualClock(),
             random=world.random,
             times=LeaseTimes(),
         )
-        worker = Worker(
-            owner=WorkerId(life.name), supervisors=[supervisor], observer=observer, drain_seconds=10.0
-        )
+        worker = Worker(owner=WorkerId(life.name), supervisors=[supervisor], observer=observer, drain_seconds=10.0)
         with self.scope:
             await worker.run(self.stop)
 
