@@ -96,7 +96,7 @@ class Supervisor:
     async def _look(self, shards: TaskGroup) -> None:
         if anyio.current_time() >= self._list_at and not await self._contained(self._list, self._tell_trouble):
             rest = self._listing_rests.begin("", anyio.current_time(), self._random.random())
-            self._list_at = anyio.current_time() + rest
+            self._list_at = anyio.current_time() + min(rest, self._times.list_every)
         if self._listing is None:
             return
         rows = await self._store.rows(self._mapping.id)

@@ -42,12 +42,15 @@ class KnownShards:
         return {each.id: each for each in await self.all()}.get(shard)
 
     async def is_closed(self, shard: ShardId) -> bool:
-        """Whether the shard takes no new records, as one that has left the stream. Closed shards never reopen."""
+        """Whether the shard is listed as one that takes no new records. Closed shards never reopen.
+
+        One that is missing is not called closed: a listing may lag behind the birth of a shard.
+        """
         known = self._shards.get(shard)
         if known is not None and known.closed:
             return True
         found = await self.find(shard)
-        return found is None or found.closed
+        return found is not None and found.closed
 
 
 async def patiently(call: Callable[[], Awaitable[T]], random: Random) -> T:

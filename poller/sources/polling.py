@@ -54,7 +54,7 @@ class ShardCalls(Protocol):
         ...
 
     async def is_closed(self, shard: ShardId) -> bool:
-        """Whether the service lists the shard as closed, or no longer."""
+        """Whether the service lists the shard as closed."""
         ...
 
 

@@ -103,7 +103,7 @@ class SimCalls:
 
     async def is_closed(self, shard: ShardId) -> bool:
         found = await self.find(shard)
-        return found is None or found.closed
+        return found is not None and found.closed
 
     async def listing(self) -> list[Shard]:
         await self._there()
