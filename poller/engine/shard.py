@@ -81,7 +81,7 @@ class ShardReader:
                 async with aclosing(self._source.read(self._shard, start)) as answers:
                     async for answer in answers:
                         page = _after(answer, read_to)
-                        if lost and (page.records or page.ended):
+                        if lost and (page.records or page.ended or page.behind_seconds == 0):
                             self._tell_gap(read_to, lost, page)
                             lost = None
                         if page.records:

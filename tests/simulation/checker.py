@@ -115,7 +115,7 @@ class Checker:
     def _gap(self, entry: Gap) -> None:
         shard = self._shards[entry.shard]
         after = _number(entry.after)
-        before = entry.resumed_at if entry.resumed_at is not None else 10**30
+        before = entry.resumed_at if entry.resumed_at is not None else max(shard.trimmed, default=0) + 1
         lost = [n for n in shard.numbers if after < n < before and n not in shard.resolved]
         untrue = [n for n in lost if n not in shard.trimmed]
         if untrue:
