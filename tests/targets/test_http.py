@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 
 import anyio
 import pytest
@@ -12,22 +12,9 @@ from aiohttp import web
 from poller.model import FunctionFailed, Invocation, NotInvoked, PayloadTooLarge, Succeeded
 from poller.targets import http
 from poller.targets.http import HttpTarget
+from tests.http_endpoint import endpoint
 
 INVOCATION = Invocation("request-1", b'{"Records":[]}')
-
-
-@asynccontextmanager
-async def endpoint(answer):
-    """A server whose every answer is ``answer(request)``."""
-    application = web.Application()
-    application.router.add_route("*", "/{any:.*}", answer)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/orders"
-    finally:
-        await runner.cleanup()
 
 
 async def invoke(answer, timeout_seconds=5.0):

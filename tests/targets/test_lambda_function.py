@@ -12,7 +12,7 @@ from poller.aws import Aws
 from poller.model import FunctionFailed, Invocation, NotInvoked, PayloadTooLarge, Succeeded
 from poller.targets import lambda_function
 from poller.targets.lambda_function import LambdaTarget
-from tests.targets.test_http import endpoint
+from tests.http_endpoint import endpoint
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,230 @@
+"""Kinesis over the wire, with the real client: the record's form, the parameters sent, paging, and bad answers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from poller.aws import BadArgument
+from poller.errors import PositionLost, SourceGone, Unavailable
+from poller.model import TRIM_HORIZON, Position, SequenceNumber, ShardId
+from tests.sources.wire import KINESIS_ARN, Service, error, source
+
+SHARD = ShardId("shardId-000000000006")
+NUMBER = "49590338271490256608559692538361571095921575989136588898"
+RAW = {
+    "SequenceNumber": NUMBER,
+    "ApproximateArrivalTimestamp": 1545084650.987,
+    "Data": "SGVsbG8sIHRoaXMgaXMgYSB0ZXN0Lg==",
+    "PartitionKey": "1",
+    "EncryptionType": "KMS",
+}
+SUMMARY = {"StreamDescriptionSummary": {"RetentionPeriodHours": 48}}
+
+
+def page(*raw, **more):
+    return {"Records": list(raw), "NextShardIterator": "next", "MillisBehindLatest": 1500, **more}
+
+
+async def one(raw):
+    async with source(Service(GetRecords=page(raw)), "kinesis") as stream:
+        (record,) = (await stream.records(SHARD, "it")).records
+        return record
+
+
+async def test_a_record_has_the_form_of_lambdas_event_to_the_byte():
+    """R-EVT-1, R-EVT-2, R-EVT-3, R-EVT-4: keys in wire order, no encryption type."""
+    record = await one(RAW)
+    assert record.body.decode() == (
+        '{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":"1",'
+        f'"sequenceNumber":"{NUMBER}",'
+        '"data":"SGVsbG8sIHRoaXMgaXMgYSB0ZXN0Lg==","approximateArrivalTimestamp":1545084650.987},'
+        '"eventSource":"aws:kinesis","eventVersion":"1.0",'
+        f'"eventID":"shardId-000000000006:{NUMBER}",'
+        '"eventName":"aws:kinesis:record","invokeIdentityArn":"arn:aws:iam::123456789012:role/lambda-role",'
+        '"awsRegion":"us-east-2","eventSourceARN":"arn:aws:kinesis:us-east-2:123456789012:stream/lambda-stream"}'
+    )
+    assert (record.sequence_number, record.ordering_key, record.arrived_at) == (NUMBER, "1", 1545084650.987)
+
+
+@pytest.mark.parametrize("stamp", ["1.69106871717E9", "1691068717.17", "1691068717"])
+async def test_an_arrival_time_may_come_in_any_form_of_a_number(stamp):
+    """R-EVT-2, R-KIN-11."""
+    text = json.dumps(page(RAW)).replace("1545084650.987", stamp)
+    async with source(Service(GetRecords=text), "kinesis") as stream:
+        (record,) = (await stream.records(SHARD, "it")).records
+    assert record.arrived_at == float(stamp)
+    assert json.loads(record.body)["kinesis"]["approximateArrivalTimestamp"] == float(stamp)
+
+
+async def test_odd_keys_and_empty_data_go_through():
+    """R-EVT-2, R-EVT-15: an empty payload, quotes, other scripts, no key at all."""
+    record = await one({**RAW, "Data": "", "PartitionKey": 'a"\\ü\u2028'})
+    event = json.loads(record.body)
+    assert (event["kinesis"]["data"], event["kinesis"]["partitionKey"]) == ("", 'a"\\ü\u2028')
+    without = {key: value for key, value in RAW.items() if key != "PartitionKey"}
+    assert (await one(without)).ordering_key == ""
+
+
+@pytest.mark.parametrize(
+    ("position", "sent"),
+    [
+        (TRIM_HORIZON, {"ShardIteratorType": "TRIM_HORIZON"}),
+        (
+            Position.after(SequenceNumber(NUMBER)),
+            {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": NUMBER},
+        ),
+        (Position.at_timestamp(1545084650.987), {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": 1545084650.987}),
+    ],
+)
+async def test_an_iterator_is_asked_for_with_one_start_only(position, sent):
+    """R-POS-2, R-POS-4, R-KIN-3: milliseconds are kept."""
+    service = Service(GetShardIterator={"ShardIterator": "it"})
+    async with source(service, "kinesis") as stream:
+        assert await stream.iterator(SHARD, position) == "it"
+    (question,) = service.questions("GetShardIterator")
+    assert question == {"StreamARN": KINESIS_ARN, "ShardId": SHARD, **sent}
+
+
+async def test_the_lag_and_the_next_iterator_come_with_the_records():
+    """R-KIN-5."""
+    async with source(Service(GetRecords=page()), "kinesis") as stream:
+        answer = await stream.records(SHARD, "it")
+    assert (answer.records, answer.iterator, answer.behind_seconds, answer.ended) == ((), "next", 1.5, False)
+
+
+async def test_a_closed_shard_names_its_children_with_its_last_records():
+    """R-KIN-4."""
+    children = [
+        {"ShardId": "c", "ParentShards": [SHARD], "HashKeyRange": {"StartingHashKey": "0", "EndingHashKey": "1"}}
+    ]
+    body = {"Records": [RAW], "ChildShards": children, "MillisBehindLatest": 0}
+    async with source(Service(GetRecords=body), "kinesis") as stream:
+        answer = await stream.records(SHARD, "it")
+    assert (len(answer.records), answer.iterator, answer.ended) == (1, None, True)
+
+
+def listed(number, parents=(), closed=False):
+    ends = {"EndingSequenceNumber": "9"} if closed else {}
+    names = dict(zip(("ParentShardId", "AdjacentParentShardId"), parents, strict=False))
+    return {
+        "ShardId": f"s-{number}",
+        "HashKeyRange": {"StartingHashKey": "0", "EndingHashKey": "1"},
+        "SequenceNumberRange": {"StartingSequenceNumber": "1", **ends},
+        **names,
+    }
+
+
+async def test_thousands_of_shards_are_listed_page_by_page():
+    """R-KIN-2: 1,000 a page; a token is never sent together with the stream."""
+
+    def answer(question):
+        start = int(question.get("NextToken", 0))
+        more = {"NextToken": str(start + 1000)} if start < 3000 else {}
+        return {"Shards": [listed(n) for n in range(start, min(start + 1000, 3500))], **more}
+
+    service = Service(ListShards=answer, DescribeStreamSummary=SUMMARY)
+    async with source(service, "kinesis") as stream:
+        listing = await stream.listing()
+    assert len(listing.shards) == 3500
+    assert listing.retention_seconds == 48 * 3600  # R-KIN-6
+    assert [sorted(question) for question in service.questions("ListShards")] == [["StreamARN"]] + [["NextToken"]] * 3
+
+
+async def test_a_merged_shard_has_two_parents_and_closed_ones_are_known():
+    """R-SHARD-1, R-POS-2."""
+    shards = [listed(1, closed=True), listed(2, closed=True), listed(3, ("s-1", "s-2"))]
+    service = Service(ListShards={"Shards": shards}, DescribeStreamSummary=SUMMARY)
+    async with source(service, "kinesis") as stream:
+        one, _, three = (await stream.listing()).shards
+        assert await stream.is_closed(ShardId("s-1"))
+        assert not await stream.is_closed(ShardId("s-3"))
+        assert not await stream.is_closed(ShardId("never-seen"))
+    assert (one.closed, three.closed, three.parents) == (True, False, ("s-1", "s-2"))
+
+
+async def test_a_listing_whose_token_expires_begins_again():
+    answers = [
+        {"Shards": [listed(1)], "NextToken": "old"},
+        error("ExpiredNextTokenException"),
+        {"Shards": [listed(1)], "NextToken": "new"},
+        {"Shards": [listed(2)]},
+    ]
+    async with source(Service(ListShards=answers, DescribeStreamSummary=SUMMARY), "kinesis") as stream:
+        assert [shard.id for shard in (await stream.listing()).shards] == ["s-1", "s-2"]
+
+
+async def test_a_throttle_in_the_middle_of_a_listing_does_not_undo_it():
+    answers = [
+        {"Shards": [listed(1)], "NextToken": "more"},
+        error("LimitExceededException"),
+        {"Shards": [listed(2)]},
+    ]
+    service = Service(ListShards=answers, DescribeStreamSummary=SUMMARY)
+    async with source(service, "kinesis") as stream:
+        assert len((await stream.listing()).shards) == 2
+    assert len(service.questions("ListShards")) == 3
+
+
+async def test_a_stream_that_does_not_tell_its_retention_can_be_read_all_the_same():
+    denied = error("AccessDeniedException")
+    async with source(Service(ListShards={"Shards": []}, DescribeStreamSummary=denied), "kinesis") as stream:
+        assert (await stream.listing()).retention_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("ProvisionedThroughputExceededException", Unavailable),
+        ("ExpiredIteratorException", Unavailable),
+        ("InternalFailure", Unavailable),
+        ("NeverHeardOfException", Unavailable),
+        ("KMSThrottlingException", Unavailable),
+        ("KMSAccessDeniedException", SourceGone),
+        ("KMSDisabledException", SourceGone),
+        ("KMSInvalidStateException", SourceGone),
+        ("KMSNotFoundException", SourceGone),
+        ("AccessDeniedException", SourceGone),
+        ("ResourceNotFoundException", SourceGone),
+        ("InvalidArgumentException", BadArgument),
+    ],
+)
+async def test_errors_are_known_by_their_code(code, kind):
+    """R-KIN-7."""
+    async with source(Service(GetRecords=error(code)), "kinesis") as stream:
+        with pytest.raises(kind) as caught:
+            await stream.records(SHARD, "it")
+    assert code in str(caught.value)
+
+
+async def test_a_position_that_kinesis_refuses_is_lost():
+    async with source(Service(GetShardIterator=error("InvalidArgumentException")), "kinesis") as stream:
+        with pytest.raises(PositionLost):
+            await stream.iterator(SHARD, Position.after(SequenceNumber("7")))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "not json at all",
+        "",
+        "[]",
+        "{}",
+        {"Records": None},
+        {"Records": [{}]},
+        {"Records": [{**RAW, "SequenceNumber": "x"}]},
+        {"Records": [{**RAW, "SequenceNumber": 7}]},
+        {"Records": [{**RAW, "Data": None}]},
+        {"Records": [{**RAW, "Data": 5}]},
+        {"Records": [{**RAW, "ApproximateArrivalTimestamp": "soon"}]},
+        {"Records": [RAW], "NextShardIterator": 7},
+        {"Records": [RAW], "MillisBehindLatest": "much"},
+        (502, "<html>Bad Gateway</html>"),
+        (200, json.dumps(page(RAW))[:-20]),
+    ],
+)
+async def test_a_malformed_answer_is_no_answer_and_never_a_skip(answer):
+    async with source(Service(GetRecords=answer), "kinesis") as stream:
+        with pytest.raises(Unavailable):
+            await stream.records(SHARD, "it")

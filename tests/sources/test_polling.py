@@ -1,0 +1,274 @@
+"""The loop of calls for records, in virtual time: its pace, and the care for its iterator."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from random import Random
+
+import anyio
+import pytest
+
+from poller.aws import BadArgument, Expired, NotFound
+from poller.errors import PositionLost, SourceGone, Unavailable
+from poller.events import Polled
+from poller.model import TRIM_HORIZON, Position, SequenceNumber, Shard, ShardId
+from poller.rules.pacing import DYNAMODB, KINESIS
+from poller.sources.polling import Answer, ShardPolling
+from tests.builders import numbers, record, records
+from tests.fakes import Heard
+from tests.virtual import EPOCH, run_virtually
+
+SHARD = ShardId("shard-0")
+
+
+class ScriptedCalls:
+    """Plays answers one after another; an exception is raised; after the last one every answer is empty."""
+
+    def __init__(self, *script, listed=(Shard(SHARD),)):
+        self.script = list(script)
+        self.listed = listed
+        self.positions = []
+        self.moments = []
+        self.iterators = []
+
+    async def iterator(self, shard, position):
+        await anyio.sleep(0.001)
+        self.positions.append(str(position))
+        return f"iterator-{len(self.positions)}"
+
+    async def records(self, shard, iterator):
+        self.moments.append(anyio.current_time())
+        self.iterators.append(iterator)
+        await anyio.sleep(0.001)
+        item = self.script.pop(0) if self.script else Answer((), "next", 0.0)
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    async def find(self, shard):
+        return {each.id: each for each in self.listed}.get(shard)
+
+    async def is_closed(self, shard):
+        found = await self.find(shard)
+        return found is not None and found.closed
+
+
+def answer(*of, iterator="next", behind=0.0, ended=False):
+    return Answer(records(*of), iterator, behind, ended)
+
+
+def read(calls, *, seconds=30.0, position=TRIM_HORIZON, pace=KINESIS, hold=0.0, skip_before=None):
+    """All records read in so many seconds, each page held for ``hold``; what was heard; whether it ended."""
+    heard, got, ended = Heard(), [], []
+
+    async def main():
+        polling = ShardPolling(
+            calls,
+            SHARD,
+            position,
+            pace=pace,
+            mapping="m",
+            observer=heard,
+            random=Random(1),
+            skip_before=skip_before,
+        )
+        with anyio.move_on_after(seconds):
+            async with aclosing(polling.pages()) as pages:
+                async for page in pages:
+                    got.extend(numbers(page.records))
+                    ended.append(page.ended)
+                    await anyio.sleep(hold)
+
+    run_virtually(main)
+    return got, heard, bool(ended and ended[-1])
+
+
+def gaps(calls):
+    return [b - a for a, b in zip(calls.moments, calls.moments[1:], strict=False)]
+
+
+def test_an_idle_kinesis_shard_is_asked_once_a_second():
+    """R-KIN-1, R-PORT-9."""
+    calls = ScriptedCalls()
+    read(calls, seconds=30)
+    assert 29 <= len(calls.moments) <= 31
+
+
+def test_an_idle_dynamodb_shard_is_asked_four_times_a_second():
+    """R-DDB-1."""
+    calls = ScriptedCalls()
+    read(calls, seconds=30, pace=DYNAMODB)
+    assert 116 <= len(calls.moments) <= 121
+
+
+def test_a_shard_that_is_behind_is_read_at_once_but_within_five_calls_a_second():
+    """R-KIN-1, R-KIN-2, R-KIN-5."""
+    calls = ScriptedCalls(*[answer(n, behind=60.0) for n in range(1, 101)])
+    read(calls, seconds=10)
+    for start in calls.moments:
+        assert sum(start <= at < start + 1 for at in calls.moments) <= 5
+    assert len(calls.moments) >= 40
+
+
+def test_dynamodb_goes_on_at_once_while_answers_hold_records():
+    """R-DDB-1, R-DDB-2: it tells no lag."""
+    calls = ScriptedCalls(*[answer(n, behind=None) for n in range(1, 21)])
+    read(calls, seconds=5, pace=DYNAMODB)
+    assert max(gaps(calls)[:19]) < 0.15
+
+
+def test_shards_that_start_together_do_not_poll_together():
+    async def first_call(seed):
+        calls = ScriptedCalls()
+        polling = ShardPolling(
+            calls, SHARD, TRIM_HORIZON, pace=KINESIS, mapping="m", observer=Heard(), random=Random(seed)
+        )
+        async with aclosing(polling.pages()) as pages:
+            await anext(pages)
+        return calls.moments[0]
+
+    starts = [run_virtually(lambda seed=seed: first_call(seed)) for seed in range(20)]
+    assert max(starts) - min(starts) > 0.7
+
+
+def test_an_iterator_that_grew_old_while_a_page_was_held_is_renewed_before_it_expires():
+    """R-KIN-3: a handler of six minutes."""
+    calls = ScriptedCalls(answer(1), answer(2))
+    got, heard, _ = read(calls, seconds=800, hold=360.0)
+    assert got == [1, 2]
+    assert calls.positions[:2] == ["TRIM_HORIZON", "AFTER:1"]
+    assert not [event for event in heard.of(Polled) if event.result == "expired"]
+
+
+def test_a_dynamodb_iterator_lives_longer():
+    """R-DDB-2: fifteen minutes."""
+    calls = ScriptedCalls(answer(1), answer(2))
+    read(calls, seconds=700, hold=360.0, pace=DYNAMODB)
+    assert calls.positions == ["TRIM_HORIZON"]
+
+
+def test_after_an_expired_iterator_reading_goes_on_behind_the_last_record():
+    """R-KIN-3: never at the start of the mapping."""
+    calls = ScriptedCalls(answer(5, 6), Expired("old"), answer(7))
+    got, heard, _ = read(calls)
+    assert got == [5, 6, 7]
+    assert calls.positions == ["TRIM_HORIZON", "AFTER:6"]
+    assert [event.result for event in heard.of(Polled)][:3] == ["records", "expired", "records"]
+
+
+def test_an_iterator_that_expires_before_the_first_record_starts_where_it_was():
+    calls = ScriptedCalls(answer(), Expired("old"), answer(7))
+    got, _, _ = read(calls, position=Position.at_timestamp(1234.5))
+    assert got == [7]
+    assert calls.positions == ["AT_TIMESTAMP:1234.500"] * 2
+
+
+def test_an_empty_answer_moves_the_iterator_on():
+    """R-KIN-4."""
+    calls = ScriptedCalls(answer(iterator="a"), answer(iterator="b"), answer(1, iterator="c"))
+    got, _, _ = read(calls, seconds=5)
+    assert calls.iterators[:4] == ["iterator-1", "a", "b", "c"]
+    assert got == [1]
+
+
+def test_the_last_answer_of_a_shard_may_hold_records():
+    """R-KIN-4: records together with the end."""
+    got, _, ended = read(ScriptedCalls(answer(1, 2, iterator=None, ended=True)))
+    assert (got, ended) == ([1, 2], True)
+
+
+def test_an_end_that_the_answer_does_not_prove_is_believed_when_nothing_follows_on_a_closed_shard():
+    """R-DDB-5: DynamoDB names no children."""
+    calls = ScriptedCalls(answer(1, iterator=None), answer(iterator=None), listed=(Shard(SHARD, closed=True),))
+    got, _, ended = read(calls, pace=DYNAMODB)
+    assert (got, ended) == ([1], True)
+    assert calls.positions == ["TRIM_HORIZON", "AFTER:1"]
+
+
+def test_a_missing_iterator_with_records_behind_it_loses_none_of_them():
+    calls = ScriptedCalls(
+        answer(1, iterator=None), answer(2), answer(iterator=None), listed=(Shard(SHARD, closed=True),)
+    )
+    got, _, ended = read(calls)
+    assert (got, ended) == ([1, 2], True)
+
+
+@pytest.mark.parametrize("listed", [(Shard(SHARD),), ()])
+def test_a_missing_iterator_on_a_shard_that_is_not_closed_is_not_its_end(listed):
+    calls = ScriptedCalls(answer(1), answer(iterator=None), answer(2), listed=listed)
+    got, heard, ended = read(calls)
+    assert (got, ended) == ([1, 2], False)
+    assert calls.positions == ["TRIM_HORIZON", "AFTER:1"]
+    assert any("open" in event.problem for event in heard.of(Polled))
+
+
+def test_throttles_and_errors_back_off_and_never_end_the_reading():
+    """R-KIN-7, R-DDB-7."""
+    troubles = [Unavailable("slow down", throttled=True)] * 3 + [Unavailable("500")] * 10
+    calls = ScriptedCalls(*troubles, answer(1))
+    got, heard, _ = read(calls, seconds=120)
+    assert got == [1]
+    results = [event.result for event in heard.of(Polled)]
+    assert results[:3] == ["throttled"] * 3
+    assert results[3:13] == ["error"] * 10
+    pauses = gaps(calls)[:13]
+    assert pauses[0] < 0.3
+    assert pauses[1] > 0.35
+    assert 9 < max(pauses) < 12
+
+
+def test_an_iterator_is_suspected_after_several_errors_and_asked_for_anew():
+    calls = ScriptedCalls(answer(1), *[Unavailable("500")] * 3, answer(2))
+    got, _, _ = read(calls, seconds=60)
+    assert got == [1, 2]
+    assert calls.positions == ["TRIM_HORIZON", "AFTER:1"]
+
+
+def test_an_iterator_that_is_refused_is_replaced():
+    calls = ScriptedCalls(answer(1), BadArgument("of another life"), answer(2))
+    got, _, _ = read(calls)
+    assert got == [1, 2]
+
+
+def test_a_trimmed_position_is_told_to_the_shard():
+    """R-DDB-6."""
+    with pytest.raises(PositionLost):
+        read(ScriptedCalls(answer(1), PositionLost("trimmed")))
+
+
+def test_a_trim_before_the_first_record_is_no_loss_of_a_position():
+    calls = ScriptedCalls(PositionLost("trimmed while it was fetched"), answer(9))
+    got, _, _ = read(calls)
+    assert got == [9]
+
+
+def test_a_shard_that_is_missed_twice_has_left_the_stream():
+    """R-SHARD-3."""
+    calls = ScriptedCalls(NotFound("no such shard"), NotFound("no such shard"), listed=())
+    with pytest.raises(PositionLost) as caught:
+        read(calls)
+    assert caught.value.shard_gone
+    calls = ScriptedCalls(NotFound("lagging"), answer(1))
+    assert read(calls)[0] == [1]
+
+
+def test_lost_permission_ends_the_reading_and_says_so():
+    """R-STATE-8."""
+    with pytest.raises(SourceGone):
+        read(ScriptedCalls(SourceGone("AccessDenied")))
+
+
+def test_records_are_compared_as_numbers_and_never_given_twice():
+    """R-KIN-10, R-DDB-8, R-PORT-7: "99" is less than "100"."""
+    calls = ScriptedCalls(answer(98, 99), answer(99, 100, 101), answer(100, 102))
+    assert read(calls)[0] == [98, 99, 100, 101, 102]
+    calls = ScriptedCalls(answer(99, 100))
+    assert read(calls, position=Position.after(SequenceNumber("99")))[0] == [100]
+
+
+def test_records_before_a_moment_are_left_out_until_the_first_one_after_it():
+    """R-POS-4, R-DDB-10, R-KIN-11: arrival times need not be monotonic."""
+    early, late = EPOCH - 10, EPOCH + 10
+    page = (record(1, arrived_at=early), record(2, arrived_at=late), record(3, arrived_at=early))
+    calls = ScriptedCalls(Answer(page, "next", 0.0))
+    assert read(calls, position=Position.at_timestamp(EPOCH), skip_before=EPOCH)[0] == [2, 3]
