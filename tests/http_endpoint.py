@@ -11,7 +11,11 @@ from aiohttp import web
 async def endpoint(answer):
     """A server whose every answer is ``answer(request)``."""
     application = web.Application()
-    application.router.add_route("*", "/{any:.*}", answer)
+
+    async def give(request):
+        return await answer(request)
+
+    application.router.add_route("*", "/{any:.*}", give)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     try:

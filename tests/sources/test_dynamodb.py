@@ -11,7 +11,7 @@ from poller.errors import PositionLost, SourceGone, Unavailable
 from poller.model import TRIM_HORIZON, Position, SequenceNumber, ShardId
 from tests.sources.wire import DYNAMODB_ARN, Service, error, source
 
-SHARD = ShardId("shardId-00000001")
+SHARD = ShardId("shardId-00000000000000000001")
 NUMBER = "4421584500000000017450439091"
 RAW = {
     "eventID": "c4ca4238a0b923820dcc509a6f75849b",
@@ -126,14 +126,17 @@ async def test_a_pinned_latest_leaves_out_what_is_older_by_whole_seconds():
     assert [record.sequence_number for record in first.records] == ["2", "3"]
 
 
+def shard_id(number):
+    """As long as the service makes them."""
+    return f"shardId-{number:020}"
+
+
 def described(numbers, *, last=None, status="ENABLED", closed=(), parent=None):
+    ended = {"EndingSequenceNumber": "9"}
     shards = [
         {
-            "ShardId": f"s-{n}",
-            "SequenceNumberRange": {
-                "StartingSequenceNumber": "1",
-                **({"EndingSequenceNumber": "9"} if n in closed else {}),
-            },
+            "ShardId": shard_id(n),
+            "SequenceNumberRange": {"StartingSequenceNumber": "1", **(ended if n in closed else {})},
             **({"ParentShardId": parent} if parent else {}),
         }
         for n in numbers
@@ -146,8 +149,8 @@ async def test_all_pages_of_a_description_are_read_slower_than_its_limit():
     """R-DDB-2, R-DDB-4: 100 shards a page, ten calls a second for all who ask."""
 
     def answer(question):
-        start = int(question.get("ExclusiveStartShardId", "s--1")[2:]) + 1
-        last = f"s-{start + 99}" if start < 300 else None
+        start = int(question.get("ExclusiveStartShardId", "shardId--1").removeprefix("shardId-")) + 1
+        last = shard_id(start + 99) if start < 300 else None
         return described(range(start, min(start + 100, 350)), last=last)
 
     service = Service(DescribeStream=answer)
@@ -162,15 +165,15 @@ async def test_all_pages_of_a_description_are_read_slower_than_its_limit():
 
 async def test_closed_shards_and_their_single_parent_are_known():
     """R-DDB-4, R-DDB-5."""
-    async with source(Service(DescribeStream=described([1, 2], closed=[1], parent="s-0")), "dynamodb") as stream:
+    async with source(Service(DescribeStream=described([1, 2], closed=[1], parent=shard_id(0))), "dynamodb") as stream:
         one, two = (await stream.listing()).shards
-    assert (one.closed, two.closed, two.parents) == (True, False, ("s-0",))
+    assert (one.closed, two.closed, two.parents) == (True, False, (shard_id(0),))
 
 
 async def test_the_shards_of_a_disabled_stream_end_where_they_end():
     """R-STATE-10: what is left can be read."""
     async with source(Service(DescribeStream=described([1], status="DISABLED")), "dynamodb") as stream:
-        assert await stream.is_closed(ShardId("s-1"))
+        assert await stream.is_closed(ShardId(shard_id(1)))
 
 
 @pytest.mark.parametrize(

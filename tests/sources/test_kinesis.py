@@ -96,9 +96,8 @@ async def test_the_lag_and_the_next_iterator_come_with_the_records():
 
 async def test_a_closed_shard_names_its_children_with_its_last_records():
     """R-KIN-4."""
-    children = [
-        {"ShardId": "c", "ParentShards": [SHARD], "HashKeyRange": {"StartingHashKey": "0", "EndingHashKey": "1"}}
-    ]
+    hashes = {"StartingHashKey": "0", "EndingHashKey": "1"}
+    children = [{"ShardId": "c", "ParentShards": [SHARD], "HashKeyRange": hashes}]
     body = {"Records": [RAW], "ChildShards": children, "MillisBehindLatest": 0}
     async with source(Service(GetRecords=body), "kinesis") as stream:
         answer = await stream.records(SHARD, "it")

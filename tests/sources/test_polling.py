@@ -19,12 +19,13 @@ from tests.fakes import Heard
 from tests.virtual import EPOCH, run_virtually
 
 SHARD = ShardId("shard-0")
+OPEN = (Shard(SHARD),)
 
 
 class ScriptedCalls:
     """Plays answers one after another; an exception is raised; after the last one every answer is empty."""
 
-    def __init__(self, *script, listed=(Shard(SHARD),)):
+    def __init__(self, *script, listed=OPEN):
         self.script = list(script)
         self.listed = listed
         self.positions = []

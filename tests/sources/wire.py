@@ -1,4 +1,4 @@
-"""Kinesis and DynamoDB Streams as text on a socket: this file answers the real client from scripts and keeps what it asks."""
+"""Kinesis and DynamoDB Streams as text on a socket: this file answers the real client and keeps what it asks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Clock:
 
 
 class Service:
-    """``answers`` by operation: a dict or text to give, a (status, dict) for an error, or a function of the question."""
+    """``answers`` by operation: a dict or text to give, a (status, dict) for an error, or a function of it."""
 
     def __init__(self, **answers):
         self.answers = answers
