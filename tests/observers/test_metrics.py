@@ -1,0 +1,202 @@
+"""Metrics tell what happened, and ages that grow by themselves."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from poller import events as all_events
+from poller.events import (
+    BatchInvoked,
+    BatchRetried,
+    CheckpointFailed,
+    CheckpointSaved,
+    LeaseTaken,
+    LeaseWasLost,
+    MappingTroubled,
+    PageRead,
+    Polled,
+    PositionTrimmed,
+    RecordsDiscarded,
+    RecordsSettled,
+    ShardFailed,
+    ShardFinished,
+    ShardReleased,
+    ShardsListed,
+    WorkerDraining,
+    WorkerStarted,
+    WorkerStopped,
+)
+from poller.model import TRIM_HORIZON, Condition, Position, SequenceNumber, ShardId
+from poller.observers.metrics import Metrics
+
+S = ShardId("shardId-000000000000")
+ONE, NINE = SequenceNumber("1"), SequenceNumber("9")
+
+EVERY = [
+    Polled("orders", S, "throttled", 0.01, "slow down"),
+    PageRead("orders", S, 10, 1000, 0.0, 990.0),
+    BatchInvoked("orders", S, "id", 10, ONE, NINE, 1, "function_error", 0.5, "boom"),
+    BatchRetried("orders", S, 10, 0.2, split=True),
+    RecordsSettled("orders", S, 9, 7, Position("AFTER:9"), 995.0),
+    RecordsDiscarded("orders", S, Condition.RECORD_AGE_EXCEEDED, 2, ONE, NINE, 1, "too old"),
+    PositionTrimmed("orders", S, TRIM_HORIZON, NINE, "trimmed"),
+    CheckpointSaved("orders", S, Position("AFTER:9")),
+    CheckpointFailed("orders", S, "away"),
+    LeaseTaken("orders", S, TRIM_HORIZON),
+    LeaseWasLost("orders", S, "taken"),
+    ShardReleased("orders", S),
+    ShardFinished("orders", S),
+    ShardFailed("orders", S, "ValueError()", "Traceback"),
+    ShardsListed("orders", 4, 2),
+    MappingTroubled("orders", "no such stream"),
+    WorkerStarted("w/1", 1),
+    WorkerDraining(25.0),
+    WorkerStopped(drained=True),
+]
+
+
+class Clock:
+    def __init__(self):
+        self.time = 1000.0
+
+    def now(self):
+        return self.time
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def metrics(clock):
+    return Metrics(clock, version="1.2.3")
+
+
+def value(metrics, name, **labels):
+    """The value of one series; ``None`` if it is not there."""
+    for family in text_string_to_metric_families(metrics.render().decode()):
+        for sample in family.samples:
+            if sample.name == name and labels.items() <= sample.labels.items():
+                return sample.value
+    return None
+
+
+def test_every_event_there_is_can_be_heard(metrics):
+    kinds = {
+        kind for kind in vars(all_events).values() if isinstance(kind, type) and kind.__module__ == "poller.events"
+    }
+    assert kinds - {all_events.ShardEvent} == {type(event) for event in EVERY}
+    for event in EVERY:
+        metrics(event)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "expected"),
+    [
+        ("poller_polls_total", {"result": "throttled"}, 1),
+        ("poller_polls_total", {"result": "records"}, 0),
+        ("poller_throttles_total", {}, 1),
+        ("poller_records_fetched_total", {}, 10),
+        ("poller_bytes_fetched_total", {}, 1000),
+        ("poller_records_delivered_total", {}, 10),
+        ("poller_records_failed_total", {}, 10),
+        ("poller_records_succeeded_total", {}, 7),
+        ("poller_records_discarded_total", {"condition": "RecordAgeExceeded"}, 2),
+        ("poller_batches_total", {"outcome": "function_error"}, 1),
+        ("poller_batches_total", {"outcome": "success"}, 0),
+        ("poller_retries_total", {}, 1),
+        ("poller_splits_total", {}, 1),
+        ("poller_invocation_seconds_count", {}, 1),
+        ("poller_invocation_seconds_sum", {}, 0.5),
+        ("poller_checkpoints_saved_total", {}, 1),
+        ("poller_checkpoint_failures_total", {}, 1),
+        ("poller_leases_taken_total", {}, 1),
+        ("poller_leases_lost_total", {}, 1),
+        ("poller_trimmed_gaps_total", {}, 1),
+        ("poller_shards", {}, 4),
+        ("poller_shards_found_total", {}, 2),
+        ("poller_shards_finished_total", {}, 1),
+        ("poller_shard_failures_total", {}, 1),
+        ("poller_mapping_troubles_total", {}, 1),
+    ],
+)
+def test_counts_are_told_by_mapping(metrics, name, labels, expected):
+    for event in EVERY:
+        metrics(event)
+    assert value(metrics, name, mapping="orders", **labels) == expected
+
+
+def test_events_of_a_partial_failure_count_as_failed(metrics):
+    """R-PBR-10: all records of a batch whose answer names failures."""
+    metrics(BatchInvoked("orders", S, "id", 10, ONE, NINE, 1, "partial_failure", 0.5))
+    assert value(metrics, "poller_records_failed_total", mapping="orders") == 10
+
+
+def test_the_build_the_state_and_the_lag_of_the_loop_are_told(metrics):
+    metrics(WorkerStarted("w/1", 3))
+    metrics.loop_lag(0.2)
+    assert value(metrics, "poller_build_info", version="1.2.3") == 1
+    assert value(metrics, "poller_worker_state", state="started") == 1
+    assert value(metrics, "poller_mappings") == 3
+    assert value(metrics, "poller_loop_lag_last_seconds") == 0.2
+    assert value(metrics, "process_resident_memory_bytes") > 0
+
+
+def age(metrics):
+    return value(metrics, "poller_iterator_age_seconds", mapping="orders", shard=S)
+
+
+def test_the_iterator_age_of_a_stuck_shard_grows_by_itself(metrics, clock):
+    metrics(LeaseTaken("orders", S, TRIM_HORIZON))
+    metrics(PageRead("orders", S, 10, 1000, 0.0, 990.0))
+    assert age(metrics) == 10
+    clock.time += 100
+    assert age(metrics) == 110
+
+
+def test_it_is_never_zero_merely_because_nothing_is_read(metrics, clock):
+    metrics(LeaseTaken("orders", S, TRIM_HORIZON))
+    clock.time += 30
+    assert age(metrics) == 30  # nothing was read since the lease was taken
+    metrics(PageRead("orders", S, 0, 0, 5.0, None))
+    assert age(metrics) == 5
+    clock.time += 60  # the stream does not answer any more
+    assert age(metrics) == 65
+    assert value(metrics, "poller_behind_seconds", mapping="orders") == 65
+
+
+def test_a_shard_that_fails_keeps_its_age_while_it_rests(metrics, clock):
+    metrics(LeaseTaken("orders", S, TRIM_HORIZON))
+    metrics(PageRead("orders", S, 10, 1000, 0.0, 990.0))
+    metrics(ShardFailed("orders", S, "ValueError()", "Traceback"))
+    metrics(ShardReleased("orders", S))
+    clock.time += 40
+    assert age(metrics) == 50
+
+
+def test_what_is_settled_makes_the_age_that_of_the_next_record(metrics, clock):
+    metrics(LeaseTaken("orders", S, TRIM_HORIZON))
+    metrics(PageRead("orders", S, 10, 1000, 0.0, 990.0))
+    metrics(RecordsSettled("orders", S, 5, 5, Position("AFTER:5"), 998.0))
+    assert age(metrics) == 2
+
+
+@pytest.mark.parametrize("last", [ShardFinished("orders", S), LeaseWasLost("orders", S, "taken")])
+def test_a_shard_that_is_no_longer_ours_is_not_told(metrics, last):
+    metrics(LeaseTaken("orders", S, TRIM_HORIZON))
+    assert value(metrics, "poller_leases_held", mapping="orders") == 1
+    metrics(last)
+    assert age(metrics) is None
+    assert value(metrics, "poller_leases_held", mapping="orders") == 0
+
+
+def test_the_age_of_a_checkpoint_grows_while_records_wait_and_a_note_is_no_progress(metrics, clock):
+    metrics(LeaseTaken("orders", S, TRIM_HORIZON))
+    metrics(PageRead("orders", S, 10, 1000, 0.0, 990.0))
+    clock.time += 20
+    metrics(CheckpointSaved("orders", S, TRIM_HORIZON))
+    assert value(metrics, "poller_checkpoint_age_seconds", mapping="orders") == 20
+    metrics(CheckpointSaved("orders", S, Position("AFTER:5")))
+    assert value(metrics, "poller_checkpoint_age_seconds", mapping="orders") == 0

@@ -1,0 +1,55 @@
+"""`poller shards` puts together what store and stream know."""
+
+from __future__ import annotations
+
+from poller.model import SHARD_END, Checkpoint, Position, Shard, ShardId, WorkerId
+from poller.status import statuses
+from poller.stores.memory import MemoryStore
+from tests.builders import mapping, record
+from tests.fakes import ScriptedSource
+from tests.virtual import EPOCH, VirtualClock, run_virtually
+
+
+def test_each_shard_has_parents_state_position_lag_outcome_and_owner():
+    old, left, right, new = (Shard(ShardId(name), parents) for name, parents in FAMILY.items())
+    source = ScriptedSource(old, left, right, new)
+    source.add([record(8, arrived_at=EPOCH - 30)], shard="left")
+
+    async def main():
+        clock = VirtualClock()
+        store = MemoryStore(clock)
+        made = mapping()
+        await store.create(
+            made.id,
+            [
+                (old, Checkpoint(SHARD_END)),
+                (left, Checkpoint(Position("AFTER:7"), EPOCH - 40, "boom")),
+                (right, Checkpoint(Position("TRIM_HORIZON"))),
+                (Shard(ShardId("child"), (left.id, right.id)), Checkpoint(Position("TRIM_HORIZON"))),
+            ],
+        )
+        row = next(row for row in await store.rows(made.id) if row.shard == "left")
+        await store.take(row.lease, WorkerId("w/1"))
+        return await statuses(made, store, source, clock)
+
+    found = {each.shard: each for each in run_virtually(main)}
+    assert {name: each.state for name, each in found.items()} == {
+        "old": "finished",
+        "left": "read",
+        "right": "free",
+        "child": "waits for parents",
+        "new": "unknown",
+    }
+    assert list(found).index("child") > list(found).index("left")
+    left = found["left"]
+    assert (left.parents, left.position, left.last_outcome, left.owner) == (("old",), "AFTER:7", "boom", "w/1")
+    assert 30 <= left.lag_seconds < 32
+    assert found["new"].lag_seconds is None
+
+
+FAMILY = {
+    "old": (),
+    "left": (ShardId("old"),),
+    "right": (ShardId("old"),),
+    "new": (),
+}
