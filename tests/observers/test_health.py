@@ -76,7 +76,10 @@ async def test_metrics_and_probes_are_served(health, clock):
 
         status, text = await get("/metrics")
         assert status == 200
-        assert {family.name for family in text_string_to_metric_families(text)} > {"poller_build", "poller_mappings"}
+        assert {family.name for family in text_string_to_metric_families(text)} > {
+            "poller_build_info",
+            "poller_mappings",
+        }
         assert (await get("/livez"))[0] == 200
         assert (await get("/readyz"))[0] == 503
         health(WorkerStarted("w/1", 0))

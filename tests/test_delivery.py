@@ -1,0 +1,125 @@
+"""What is delivered beside the code tells the truth: this file compares README, manifest, policy and locks with it."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from poller import __version__
+from poller.config import load
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+RULES = {
+    "POS": range(1, 6),
+    "KIN": range(1, 12),
+    "DDB": range(1, 11),
+    "SHARD": range(1, 7),
+    "BATCH": range(1, 11),
+    "INV": range(1, 9),
+    "PBR": range(1, 11),
+    "RETRY": range(1, 10),
+    "BIS": range(1, 8),
+    "AGE": range(1, 9),
+    "EVT": (1, 2, 3, 4, 10, 11, 12, 13, 14, 15),
+}
+"""Positions, both services, shards, batching, invocation, partial responses, retries, bisect, age, events."""
+
+
+def cited(text):
+    found = set(re.findall(r"R-[A-Z]+-\d+", text))
+    for kind, first, last in re.findall(r"R-([A-Z]+)-(\d+) to R-\1-(\d+)", text):
+        found |= {f"R-{kind}-{number}" for number in range(int(first), int(last) + 1)}
+    return found
+
+
+def test_every_rule_is_shown_by_a_test_or_explained_in_the_readme():
+    shown = cited("\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py")))
+    explained = cited(README)
+    rules = {f"R-{kind}-{number}" for kind, numbers in RULES.items() for number in numbers}
+    assert rules - shown - explained == set()
+
+
+def test_the_example_in_the_readme_is_a_good_configuration(tmp_path):
+    blocks = re.findall(r"```toml\n(.*?)```", README, re.S)
+    assert blocks
+    for block in blocks:
+        file = tmp_path / "poller.toml"
+        file.write_text(block)
+        assert load(file, now=1.8e9, environ={}).mappings
+
+
+def test_the_configuration_in_the_manifest_is_good(tmp_path):
+    manifest = (ROOT / "deploy" / "kubernetes.yaml").read_text()
+    block = re.search(r"config.toml: \|\n((?:    .*\n|\n)+)", manifest)
+    file = tmp_path / "config.toml"
+    file.write_text(re.sub(r"^    ", "", block[1], flags=re.M))
+    settings = load(file, now=1.8e9, environ={})
+    grace = int(re.search(r"terminationGracePeriodSeconds: (\d+)", manifest)[1])
+    assert grace > settings.worker.drain_timeout_seconds
+
+
+def test_the_policy_allows_what_the_worker_calls_and_no_more():
+    policy = json.loads((ROOT / "deploy" / "iam-policy.json").read_text())
+    allowed = {action for statement in policy["Statement"] for action in _listed(statement["Action"])}
+    assert allowed == {
+        "kinesis:DescribeStreamSummary",
+        "kinesis:GetRecords",
+        "kinesis:GetShardIterator",
+        "kinesis:ListShards",
+        "dynamodb:DescribeStream",
+        "dynamodb:GetRecords",
+        "dynamodb:GetShardIterator",
+        "lambda:InvokeFunction",
+    }
+
+
+def _listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.mark.parametrize("name", ["", "-dev", "-test", "-build"])
+def test_every_line_of_a_lock_is_pinned_and_hashed(name):
+    lock = (ROOT / "deploy" / f"requirements{name}.txt").read_text()
+    assert "://" not in lock
+    for requirement in re.split(r"\n(?=\S)", lock.strip()):
+        assert "==" in requirement, requirement
+        assert "--hash=sha256:" in requirement, requirement
+
+
+def test_the_distribution_is_named_versioned_and_typed():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["name"] == "stream-poller"
+    assert project["scripts"] == {"poller": "poller.cli:main"}
+    assert (ROOT / "poller" / "py.typed").exists()
+    assert f"[{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+
+
+def test_the_image_runs_as_nobody_special_and_checks_its_health():
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert dockerfile.count("FROM ") == 2
+    assert "USER 10001" in dockerfile
+    assert "HEALTHCHECK" in dockerfile
+
+
+def test_the_top_level_holds_only_what_is_expected():
+    visible = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+    assert visible - {"poller.db", "poller.db-wal", "poller.db-shm"} <= {
+        "pyproject.toml",
+        "README.md",
+        "poller",
+        "tests",
+        "deploy",
+        "docs",
+        "Dockerfile",
+        "config.example.toml",
+        "LICENSE",
+        "CHANGELOG.md",
+        "Makefile",
+    }
