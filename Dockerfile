@@ -8,7 +8,7 @@ RUN python -m venv /opt/build \
 RUN python -m venv --without-pip /opt/poller \
  && /opt/build/bin/pip --python /opt/poller/bin/python install --no-cache-dir --no-deps --require-hashes \
       -r deploy/requirements.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE config.example.toml ./
 COPY poller poller
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir wheels . \
  && /opt/build/bin/pip --python /opt/poller/bin/python install --no-cache-dir --no-deps wheels/*.whl
