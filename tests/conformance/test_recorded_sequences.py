@@ -15,7 +15,10 @@ MIB = 1024 * 1024
 
 
 def test_a1_partial_responses_start_a_new_budget_for_the_rest():
-    """R-PBR-1, R-PBR-2, R-PBR-5, R-PBR-7, R-RETRY-2: records 1-5 come once, 6 five times: once with 4 and 5, then four times alone."""
+    """R-PBR-1, R-PBR-2, R-PBR-5, R-PBR-7, R-RETRY-2.
+
+    Records 1-5 come once, 6 five times: once with 4 and 5, then four times alone.
+    """
     seen = deliver(
         1, 2, 3, 4, 5, 6, answer=names(6), batch_size=3, window=1.0, retries_max=3, report_item_failures=True
     )
