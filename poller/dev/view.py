@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections import deque
 from dataclasses import dataclass
 from typing import TextIO
@@ -96,7 +97,9 @@ class View(io.TextIOBase):
         text = self.text()
         if self.is_table:
             self._clear()
-            lines = [*text.splitlines(), "", *(line[:160] for line in self._log)]
+            # A line that wraps would be two, and the table not where it is looked for.
+            width = shutil.get_terminal_size().columns - 1
+            lines = [line[:width] for line in (*text.splitlines(), "", *self._log)]
             self._height = len(lines)
             print(*lines, sep="\n", file=self._stream, flush=True)
         elif text != self._shown:
