@@ -71,6 +71,11 @@ class WorkerProcess:
         text = self.handled.read_text()
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
+    def log(self) -> list[dict]:
+        """What the worker logged; a line cut off by a kill is no line."""
+        text = (self.directory / "worker.log").read_text()
+        return [json.loads(line) for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
+
     def wait_for(self, done, within_seconds: float = 120.0) -> None:
         """Until ``done(lines)``."""
         deadline = time.monotonic() + within_seconds

@@ -40,7 +40,7 @@ def kinesis_local() -> Iterator[str]:
         _missing("Node is not installed, which kinesis-local needs")
     if not main.is_file():
         _missing("kinesis-local is not installed (npm ci --prefix .ci)")
-    plain, tls = _free_ports(2)
+    plain, tls = free_ports(2)
     settings = {
         "SHARD_LIMIT": "200",
         "KINESIS_MOCK_PLAIN_PORT": str(plain),
@@ -56,7 +56,7 @@ def moto_server() -> Iterator[str]:
     """The endpoint URL of an AWS of its own: moto's server, in a process of its own."""
     if importlib.util.find_spec("moto") is None:
         _missing("moto is not installed (the extra `dev`)")
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     with _running([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], {}, port):
         yield f"http://127.0.0.1:{port}"
 
@@ -119,7 +119,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports of the loopback that are free now; held together, so that they differ."""
     held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     try:
