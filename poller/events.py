@@ -88,7 +88,8 @@ class RecordsDiscarded(ShardEvent):
 class PositionTrimmed(ShardEvent):
     """The stream no longer holds what was wanted: what lay between ``after`` and ``resumed_at`` is lost here.
 
-    ``resumed_at`` is the first record that could be read, ``None`` if the shard had none left.
+    ``resumed_at`` is the first record that could be read. ``None``: the shard has none left, or none yet; in the
+    latter case the gap is told again once its end is known.
     """
 
     after: Position

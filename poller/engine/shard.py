@@ -74,16 +74,20 @@ class ShardReader:
         """Puts every page into ``pages``, the ended one last; at most one page ahead of the delivery."""
         read_to = self._checkpointer.position
         lost: PositionLost | None = None
-        ended = False
+        told = ended = False
         while not ended:
             start = TRIM_HORIZON if lost else read_to
             try:
                 async with aclosing(self._source.read(self._shard, start)) as answers:
                     async for answer in answers:
                         page = _after(answer, read_to)
-                        if lost and (page.records or page.ended or page.behind_seconds == 0):
+                        if lost and (page.records or page.ended):
                             self._tell_gap(read_to, lost, page)
                             lost = None
+                        elif lost and page.behind_seconds == 0 and not told:
+                            # Nothing follows yet: say so now, and again with the gap's end when it is known.
+                            self._tell_gap(read_to, lost, page)
+                            told = True
                         if page.records:
                             read_to = Position.after(page.records[-1].sequence_number)
                         await pages.put(page)
@@ -93,7 +97,7 @@ class ShardReader:
                     self._tell_gap(read_to, problem, Page(()))
                     await pages.put(Page((), ended=True))
                     return
-                lost = problem
+                lost, told = problem, lost is not None and told
 
     async def _deliver(self, pages: PageSlot, scope: StopScope) -> None:
         """Batches what ``pages`` brings and delivers it; the wait for a page ends when a batch is due."""

@@ -88,6 +88,7 @@ class ShardPolling:
         self._iterator_at = 0.0
         self._asked_at = 0.0
         self._due_at = 0.0
+        self._closed = False
         self._failures = 0
         self._missed = 0
 
@@ -137,14 +138,17 @@ class ShardPolling:
         self._due_at = self._asked_at + self._pace.spacing_seconds(len(answer.records), answer.behind_seconds)
         self._iterator, self._iterator_at = answer.iterator, self._asked_at
         records = self._unread(answer.records)
-        # Without proof in it, an answer that held records may have lost the way to more: ask again behind them.
-        ended = answer.iterator is None and (answer.ended or (not answer.records and await self._is_finished()))
+        # Without proof in it, a missing iterator is the end only of a shard that was known to be closed before this
+        # call was made: what came before the closing is then in the answer, or there is nothing.
+        ended = answer.iterator is None and (answer.ended or (self._closed and not answer.records))
+        if answer.iterator is None and not answer.records and not ended:
+            self._closed = await self._is_closed()
         if ended or answer.iterator is not None:
             self._failures = self._missed = 0
         return Page(records, answer.behind_seconds, ended)
 
-    async def _is_finished(self) -> bool:
-        """Whether a missing iterator means the end: it is known to be missing from answers for open shards too."""
+    async def _is_closed(self) -> bool:
+        """Whether a missing iterator may mean the end: it is known to be missing from answers for open shards too."""
         try:
             if await self._calls.is_closed(self._shard):
                 return True

@@ -142,7 +142,7 @@ def missing_iterator_taken_for_the_end(patch):
     async def believed(self):
         return True
 
-    patch.setattr(ShardPolling, "_is_finished", believed)
+    patch.setattr(ShardPolling, "_is_closed", believed)
 
 
 def expired_iterator_starts_at_the_oldest_record_and_forgets(patch):

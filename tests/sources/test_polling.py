@@ -180,15 +180,28 @@ def test_the_last_answer_of_a_shard_may_hold_records():
 
 def test_an_end_that_the_answer_does_not_prove_is_believed_when_nothing_follows_on_a_closed_shard():
     """R-DDB-5: DynamoDB names no children."""
-    calls = ScriptedCalls(answer(1, iterator=None), answer(iterator=None), listed=(Shard(SHARD, closed=True),))
+    nothing = answer(iterator=None)
+    calls = ScriptedCalls(answer(1, iterator=None), nothing, nothing, listed=(Shard(SHARD, closed=True),))
     got, _, ended = read(calls, pace=DYNAMODB)
     assert (got, ended) == ([1], True)
-    assert calls.positions == ["TRIM_HORIZON", "AFTER:1"]
+    assert calls.positions == ["TRIM_HORIZON", "AFTER:1", "AFTER:1"]
+
+
+def test_an_end_is_not_believed_on_an_answer_that_is_older_than_the_closing():
+    """It may have been made before the last records were put, and come late."""
+    calls = ScriptedCalls(
+        answer(iterator=None), answer(1, iterator=None), answer(iterator=None), listed=(Shard(SHARD, closed=True),)
+    )
+    assert read(calls)[::2] == ([1], True)
 
 
 def test_a_missing_iterator_with_records_behind_it_loses_none_of_them():
     calls = ScriptedCalls(
-        answer(1, iterator=None), answer(2), answer(iterator=None), listed=(Shard(SHARD, closed=True),)
+        answer(1, iterator=None),
+        answer(2),
+        answer(iterator=None),
+        answer(iterator=None),
+        listed=(Shard(SHARD, closed=True),),
     )
     got, _, ended = read(calls)
     assert (got, ended) == ([1, 2], True)
