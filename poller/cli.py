@@ -1,4 +1,4 @@
-"""The verbs ``run``, ``check``, ``shards`` and ``dev``: this file is the command line.
+"""The verbs ``run``, ``check``, ``shards``, ``filter`` and ``dev``: this file is the command line.
 
 Exit codes: 0 done, 2 wrong usage, 78 the configuration cannot be used (every problem on standard error), 130 Ctrl-C.
 What a verb needs is imported when it is used, so that ``check`` and ``--help`` are quick.
@@ -20,6 +20,7 @@ from poller.config import Settings, load
 from poller.errors import ConfigError
 from poller.mapping import EventSourceMapping, source_kind
 
+EXIT_USAGE = 2
 EXIT_CONFIG = 78
 EXIT_INTERRUPTED = 130
 
@@ -90,6 +91,17 @@ def _shards(arguments: argparse.Namespace) -> int:
     return main_shards(settings, as_json=arguments.json)
 
 
+def _filter_test(arguments: argparse.Namespace) -> int:
+    from poller.filter_test import main_filter_cases, main_filter_test
+
+    if arguments.file is not None:
+        return main_filter_cases(arguments.file, as_json=arguments.json)
+    if arguments.pattern is None or arguments.event is None:
+        print("give PATTERN and EVENT, or --file CASES.jsonl", file=sys.stderr)
+        return EXIT_USAGE
+    return main_filter_test(arguments.pattern, arguments.event, as_json=arguments.json)
+
+
 def _dev(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     from poller.dev.session import main_dev
@@ -111,6 +123,7 @@ def _summary(settings: Settings, mapping: EventSourceMapping) -> dict[str, str]:
     starts = mapping.starting_position
     if mapping.starting_timestamp is not None:
         starts = f"{starts} {mapping.starting_timestamp:.3f}"
+    filters = len(mapping.filter_patterns)
     extras = (", bisect" if failure.bisect else "") + (", item failures" if failure.report_item_failures else "")
     retries = "until it succeeds" if failure.retries_max is None else f"{failure.retries_max} times"
     age = "" if failure.age_seconds_max is None else f", records up to {failure.age_seconds_max:g} s old"
@@ -118,6 +131,7 @@ def _summary(settings: Settings, mapping: EventSourceMapping) -> dict[str, str]:
         "source": f"{kind}: {mapping.source_arn}",
         "function": where,
         "starts": starts,
+        **({"filters": f"{filters} pattern(s)"} if filters else {}),
         "batch": f"up to {batch.batch_size} records, window {batch.window_seconds:g} s",
         "on failure": f"retry {retries}{age}{extras}",
         "id": mapping.id,
@@ -154,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
         "show each shard's parents, position, lag and last outcome",
         "poller shards --config poller.toml --json",
     )
+    _add_filter_verb(verbs)
     dev = _add_verb(
         verbs, "dev", _dev, "work on an embedded endpoint with sample traffic; needs no AWS", "poller dev --records 300"
     )
@@ -184,6 +199,24 @@ def _add_verb(
     )
     parser.set_defaults(verb=verb)
     return parser
+
+
+def _add_filter_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    above = verbs.add_parser("filter", help="try out filter patterns", description="Try out filter patterns.")
+    test = above.add_subparsers(metavar="VERB", required=True).add_parser(
+        "test",
+        help="say whether a pattern matches an event, and if not, why",
+        description="Say whether a pattern matches an event, and if not, the first reason why. The event is what a "
+        "pattern sees: for Kinesis the record's fields at the top level, with data decoded.",
+        epilog="""example:\n  poller filter test '{"data": {"type": ["order"]}}' '{"data": {"type": "order"}}'""",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    test.add_argument("pattern", nargs="?", metavar="PATTERN", help="the pattern, JSON")
+    test.add_argument("event", nargs="?", metavar="EVENT", help="the event, JSON")
+    cases = 'lines of {"pattern": ..., "event": ..., "expected": "match|no_match|invalid"}; exit code 1 if one differs'
+    test.add_argument("--file", type=Path, metavar="CASES.jsonl", help=cases)
+    test.add_argument("--json", action="store_true", help="print JSON instead of text")
+    test.set_defaults(verb=_filter_test)
 
 
 def _example_config() -> Path:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from poller import mapping as words
+from poller.config_filters import filter_patterns
 from poller.config_lines import KeyPath
 from poller.config_values import Complaints, Table, kind_name
 from poller.mapping import EventSourceMapping, Request, SourceKind
@@ -31,12 +32,12 @@ _KNOWN = (
     "maximum_record_age_in_seconds",
     "bisect_batch_on_function_error",
     "function_response_types",
+    "filter_criteria",
     "enabled",
 )
 _LATER = (
     "parallelization_factor",
     "tumbling_window_in_seconds",
-    "filter_criteria",
     "destination_config",
     "deaggregate",
     "kms_key_arn",
@@ -112,6 +113,7 @@ def _draft(table: Table, now: float) -> _Draft:
         maximum_retry_attempts=table.integer("maximum_retry_attempts", -1),
         bisect_batch_on_function_error=table.flag("bisect_batch_on_function_error", default=False),
         function_response_types=table.texts("function_response_types"),
+        filter_patterns=filter_patterns(table),
         enabled=table.flag("enabled", default=True),
     )
     name = table.text("name")

@@ -73,6 +73,13 @@ class RecordsSettled(ShardEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordsFiltered(ShardEvent):
+    """Records of a page that no filter of the mapping wants; they are done without an invocation (R-FILT-2)."""
+
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordsDiscarded(ShardEvent):
     """Records were given up, never silently."""
 
@@ -172,6 +179,7 @@ Event = (
     | BatchInvoked
     | BatchRetried
     | RecordsSettled
+    | RecordsFiltered
     | RecordsDiscarded
     | PositionTrimmed
     | CheckpointSaved

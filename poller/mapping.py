@@ -15,6 +15,9 @@ PAYLOAD_BYTES_MAX = 6 * 1024 * 1024
 
 REPORT_ITEM_FAILURES = "ReportBatchItemFailures"
 
+FILTERS_MAX = 10
+"""Lambda takes five, and up to ten on request (R-FILT-1)."""
+
 _NAMESPACE = uuid.UUID("6d0f6f2b-6f0c-5a5e-9c53-6b1d7c1b0f6e")
 _POSITIONS = ("LATEST", "AT_TIMESTAMP", "TRIM_HORIZON")
 _UNRECOGNIZED = "Unrecognized event source."
@@ -58,6 +61,7 @@ class EventSourceMapping:
     starting_timestamp: float | None = None
     batch: BatchPolicy = field(default_factory=BatchPolicy)
     failure: FailurePolicy = field(default_factory=FailurePolicy)
+    filter_patterns: tuple[str, ...] = ()
     enabled: bool = True
 
 
@@ -97,6 +101,7 @@ class Request:
     maximum_retry_attempts: int = -1
     bisect_batch_on_function_error: bool = False
     function_response_types: tuple[str, ...] = ()
+    filter_patterns: tuple[str, ...] = ()
     enabled: bool = True
 
 
@@ -139,6 +144,7 @@ def violations(request: Request, *, now: float) -> tuple[Violation, ...]:
         *_source_violations(request),
         *_age_violations(request),
         *_timestamp_violations(request, now),
+        *_filter_violations(request),
     )
 
 
@@ -165,6 +171,7 @@ def build(request: Request, *, name: str) -> EventSourceMapping:
             bisect=request.bisect_batch_on_function_error,
             report_item_failures=REPORT_ITEM_FAILURES in request.function_response_types,
         ),
+        filter_patterns=request.filter_patterns,
         enabled=request.enabled,
     )
 
@@ -255,6 +262,13 @@ def _timestamp_violations(request: Request, now: float) -> Iterator[Violation]:
             f"currentTimestampInMillis: {int(now * 1000)}"
         )
         yield Violation(name, text, "give a time in the past, or start at LATEST")
+
+
+def _filter_violations(request: Request) -> Iterator[Violation]:
+    """R-VAL-12; Lambda's text for it is not known. What a pattern may say is for `poller.rules.patterns`."""
+    if len(request.filter_patterns) > FILTERS_MAX:
+        text = f"1 validation error detected: there are {len(request.filter_patterns)} filters"
+        yield Violation("filter_criteria", text, f"give at most {FILTERS_MAX}, or join some with $or")
 
 
 def _is_dynamodb(arn: str | None) -> bool:

@@ -37,6 +37,7 @@ def mapping(
     starting_timestamp: float | None = None,
     batch: BatchPolicy | None = None,
     failure: FailurePolicy | None = None,
+    filter_patterns: tuple[str, ...] = (),
 ) -> EventSourceMapping:
     return EventSourceMapping(
         id=mapping_id(STREAM, "handler"),
@@ -47,4 +48,5 @@ def mapping(
         starting_timestamp=starting_timestamp,
         batch=batch or BatchPolicy(),
         failure=failure or FailurePolicy(),
+        filter_patterns=filter_patterns,
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 
-from poller.events import Event, RecordsDiscarded
+from poller.events import Event, RecordsDiscarded, RecordsFiltered
 from poller.mapping import EventSourceMapping
 from poller.model import Invocation, Outcome, SequenceNumber, Succeeded
 from poller.ports import Target
@@ -35,6 +35,7 @@ class Balance:
     handled: int
     repeated: int
     discarded: int
+    filtered: int
     unaccounted: int
     from_outside: int
 
@@ -52,6 +53,7 @@ class Ledger:
         self._put: set[tuple[str, str]] = set()
         self._handled: Counter[tuple[str, str]] = Counter()
         self._discarded: set[tuple[str, str]] = set()
+        self._filtered = 0
         self._attempted: dict[str, dict[tuple[str, int], Seen]] = defaultdict(dict)
         self.first_handled_at: float | None = None
         """When the first record was handled, on the loop's clock."""
@@ -68,7 +70,9 @@ class Ledger:
             self.first_handled_at = anyio.current_time()
 
     def __call__(self, event: Event) -> None:
-        """Hears of discards, which name a range of one shard."""
+        """Hears of discards, which name a range of one shard, and of how many records the filters left out."""
+        if isinstance(event, RecordsFiltered):
+            self._filtered += event.records
         if isinstance(event, RecordsDiscarded):
             first, last = int(event.first), int(event.last)
             for each in self._attempted[event.mapping].values():
@@ -82,7 +86,8 @@ class Ledger:
             handled=len(self._handled),
             repeated=sum(self._handled.values()) - len(self._handled),
             discarded=len(self._discarded - set(self._handled)),
-            unaccounted=len(self._put - ended),
+            filtered=self._filtered,
+            unaccounted=max(0, len(self._put - ended) - self._filtered),
             from_outside=len(ended - self._put),
         )
 

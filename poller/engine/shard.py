@@ -13,12 +13,13 @@ from poller.engine.delivery import Delivery
 from poller.engine.readahead import PageSlot
 from poller.engine.stopping import StopScope
 from poller.errors import PositionLost
-from poller.events import PageRead, PositionTrimmed, ShardFinished
+from poller.events import PageRead, PositionTrimmed, RecordsFiltered, ShardFinished
 from poller.mapping import BatchPolicy, FailurePolicy
 from poller.model import TRIM_HORIZON, Chunk, Page, Position, Record, ShardId, precedes
 from poller.ports import Clock, Observer, Source, Target
 from poller.rules.batching import Batcher
 from poller.rules.failure import seconds_to_expiry
+from poller.rules.filtering import Filters
 
 
 class ShardReader:
@@ -31,6 +32,7 @@ class ShardReader:
         shard: ShardId,
         source: Source,
         target: Target,
+        filters: Filters,
         batch: BatchPolicy,
         failure: FailurePolicy,
         retention_seconds: Callable[[], float | None],
@@ -46,6 +48,8 @@ class ShardReader:
         self._checkpointer = checkpointer
         self._observer = observer
         self._clock = clock
+        self._filters = filters
+        self._unwanted_to: Record | None = None
         self._batcher = Batcher(batch)
         self._delivery = Delivery(
             mapping=mapping,
@@ -107,13 +111,32 @@ class ShardReader:
             if batch:
                 await self._delivery.deliver(batch, scope, self._batcher.head)
                 self._batcher.reopen(anyio.current_time())
+                await self._settle_unwanted(scope)
                 continue
             due_in = min(self._batcher.due_at() - anyio.current_time(), self._head_expires_in())
             page = await pages.get(due_in)
             if page is not None:
-                self._batcher.add(page.records, anyio.current_time())
-                self._tell_page(page)
+                self._take_in(page)
                 ended = page.ended
+                await self._settle_unwanted(scope)
+
+    def _take_in(self, page: Page) -> None:
+        """Filters come before batching: only wanted records count for a batch (R-FILT-2, R-BATCH-10)."""
+        wanted = [record for record in page.records if self._filters.wants(record)]
+        self._batcher.add(wanted, anyio.current_time())
+        self._tell_page(page)
+        if page.records:
+            ends_wanted = bool(wanted) and wanted[-1] is page.records[-1]
+            self._unwanted_to = None if ends_wanted else page.records[-1]
+        if len(wanted) < len(page.records):
+            self._observer(RecordsFiltered(self._mapping, self._shard, len(page.records) - len(wanted)))
+
+    async def _settle_unwanted(self, scope: StopScope) -> None:
+        """Moves the checkpoint over unwanted records once nothing before them waits any more."""
+        if self._unwanted_to is not None and self._batcher.head is None:
+            async with scope.finish():
+                await self._checkpointer.settle(self._unwanted_to, "filtered")
+            self._unwanted_to = None
 
     def _head_expires_in(self) -> float:
         """Seconds until the oldest waiting record is too old, which does not wait for a window (R-BATCH-8)."""

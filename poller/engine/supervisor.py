@@ -20,6 +20,7 @@ from poller.mapping import EventSourceMapping
 from poller.model import Lease, Listing, Row, ShardId, WorkerId
 from poller.ports import Clock, Observer, Source, Store, Target
 from poller.rules import lineage
+from poller.rules.filtering import Filters
 from poller.rules.leasing import LeaseTimes, LeaseWatch
 
 RELEASE_SECONDS_MAX = 2.0
@@ -60,6 +61,7 @@ class Supervisor:
         self._clock = clock
         self._random = random
         self._times = times
+        self._filters = Filters(mapping.filter_patterns)
         self._watch = LeaseWatch(owner, times.ttl)
         self._held: dict[ShardId, Held] = {}
         self._shard_rests: Rests[ShardId] = Rests()
@@ -173,6 +175,7 @@ class Supervisor:
             shard=row.shard,
             source=self._source,
             target=self._target,
+            filters=self._filters,
             batch=self._mapping.batch,
             failure=self._mapping.failure,
             retention_seconds=lambda: self._listing.retention_seconds if self._listing else None,

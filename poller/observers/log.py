@@ -17,6 +17,7 @@ from poller.events import (
     Polled,
     PositionTrimmed,
     RecordsDiscarded,
+    RecordsFiltered,
     RecordsSettled,
     ShardFailed,
     ShardFinished,
@@ -31,7 +32,7 @@ from poller.ports import Clock
 
 PROBLEM_LENGTH_MAX = 500
 
-SILENT: frozenset[type] = frozenset({PageRead, RecordsSettled})
+SILENT: frozenset[type] = frozenset({PageRead, RecordsFiltered, RecordsSettled})
 """What happens with every record that is well; `Metrics` counts it."""
 
 
@@ -62,7 +63,7 @@ class Log:
                 self._mapping(event)
             case WorkerStarted() | WorkerDraining() | WorkerStopped():
                 self._worker(event)
-            case PageRead() | RecordsSettled():
+            case PageRead() | RecordsFiltered() | RecordsSettled():
                 pass
             case _:
                 self._shard(event)

@@ -27,6 +27,7 @@ from poller.events import (
     Polled,
     PositionTrimmed,
     RecordsDiscarded,
+    RecordsFiltered,
     RecordsSettled,
     ShardFailed,
     ShardFinished,
@@ -54,6 +55,7 @@ _COUNTERS = {
     "records_delivered": "Records in attempts to invoke, refused ones too; each retry counts again (R-MET-1 Invoked)",
     "records_failed": "Records in attempts that were no full success: the whole batch each time (R-MET-1 FailedInvoke)",
     "records_succeeded": "Records that are done because the function took them",
+    "records_filtered": "Records that no filter of the mapping wants (R-MET-1 FilteredOut)",
     "retries": "Times that what was left of a batch was queued to be invoked again",
     "splits": "Batches divided in two after a function error",
     "throttles": "Reads that the stream refused for being too many",
@@ -179,6 +181,8 @@ class _MappingSeries:
                 self._count("splits", event.split)
             case RecordsSettled():
                 self._count("records_succeeded", event.succeeded)
+            case RecordsFiltered():
+                self._count("records_filtered", event.records)
             case RecordsDiscarded():
                 self._discarded[event.condition].inc(event.records)
             case ShardsListed():

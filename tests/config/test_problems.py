@@ -144,7 +144,6 @@ TABLE = [
         for key in (
             "parallelization_factor",
             "tumbling_window_in_seconds",
-            "filter_criteria",
             "destination_config",
             "deaggregate",
         )

@@ -44,7 +44,9 @@ async def test_every_record_is_handled_discarded_or_unaccounted_for():
     ledger(discarded(2, 2))
     ledger(discarded(1, 9, shard="shardId-1"))
     await deliver(ledger, Succeeded(), kinesis(1, "a"), kinesis(3, "from outside"))
-    assert ledger.balance() == Balance(put=4, handled=2, repeated=1, discarded=1, unaccounted=2, from_outside=1)
+    assert ledger.balance() == Balance(
+        put=4, handled=2, repeated=1, discarded=1, filtered=0, unaccounted=2, from_outside=1
+    )
 
 
 async def test_what_a_partial_response_names_and_all_behind_it_is_not_handled_yet():

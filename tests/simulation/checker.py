@@ -1,5 +1,6 @@
 """The judge of a history, in one pass: this file knows the promises and nothing of the code that should keep them.
 
+I0 what no filter wants is not delivered.
 I1 nothing lost: every record put is handled, or given up in words, or trimmed and reported as a gap.
 I2 order: a batch is attempted only when all before it in its shard, and so all of its keys, is resolved.
 I3 a checkpoint is never ahead of what is resolved.
@@ -24,6 +25,7 @@ from tests.simulation.history import (
     Resharded,
     Saved,
     Trimmed,
+    Unwanted,
 )
 
 
@@ -56,6 +58,7 @@ class Checker:
     def __init__(self) -> None:
         self.violations: list[str] = []
         self.attempts: dict[int, int] = defaultdict(int)
+        self._unwanted: set[int] = set()
         self._shards: dict[str, _Shard] = defaultdict(_Shard)
 
     def follow(self, entries: list[Entry]) -> int:
@@ -81,6 +84,9 @@ class Checker:
                     self._shards[parent].closed = True
                 for child in children:
                     self._shards[child].parents = parents
+            case Unwanted(_, shard, number):
+                self._shards[shard].resolve((number,))
+                self._unwanted.add(number)
             case Attempted():
                 self._attempted(entry)
             case Handled(_, shard, numbers):
@@ -100,6 +106,8 @@ class Checker:
         shard = self._shards[entry.shard]
         for number in entry.numbers:
             self.attempts[number] += 1
+        if self._unwanted.intersection(entry.numbers):
+            self._broken(entry, f"I0 {entry.shard}: delivered although no filter wants it: {entry.numbers}")
         if list(entry.numbers) != sorted(entry.numbers):
             self._broken(entry, f"I2 {entry.shard}: a batch out of order: {entry.numbers}")
         present = [number for number in shard.numbers if entry.numbers[0] <= number <= entry.numbers[-1]]

@@ -14,6 +14,15 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
+class Unwanted:
+    """No filter wants this record, which was just put."""
+
+    at: float
+    shard: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Attempted:
     """A function was called with records; their numbers, all of one shard."""
 
@@ -95,7 +104,7 @@ class Noted:
     text: str
 
 
-Entry = Put | Attempted | Handled | Discarded | Gap | Saved | Trimmed | Resharded | Crashed | Noted
+Entry = Put | Unwanted | Attempted | Handled | Discarded | Gap | Saved | Trimmed | Resharded | Crashed | Noted
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from poller.events import (
     Polled,
     PositionTrimmed,
     RecordsDiscarded,
+    RecordsFiltered,
     ShardFailed,
     ShardFinished,
     WorkerStopped,
@@ -303,6 +304,8 @@ class Observed:
             case LeaseTaken() | LeaseWasLost() | ShardFinished() | WorkerStopped() | CheckpointFailed():
                 self._seen[type(event).__name__] += 1
                 self._history.add(Noted(at, f"{name} {event}"))
+            case RecordsFiltered():
+                self._seen["filtered"] += 1
             case BatchRetried(split=True):
                 self._seen["batch divided"] += 1
             case BatchInvoked():

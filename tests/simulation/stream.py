@@ -12,7 +12,7 @@ from poller.errors import PositionLost, Unavailable
 from poller.model import Position, Record, Shard, ShardId
 from poller.sources.polling import Answer
 from tests.builders import record
-from tests.simulation.history import History, Put, Resharded, Trimmed
+from tests.simulation.history import History, Put, Resharded, Trimmed, Unwanted
 from tests.virtual import EPOCH
 
 ITERATOR_SECONDS = 300.0
@@ -38,8 +38,9 @@ class SimShard:
 class SimStream:
     """A stream that splits, merges, trims, and expires iterators; time is the running loop's."""
 
-    def __init__(self, history: History, *, shards: int, page_records: int) -> None:
+    def __init__(self, history: History, *, shards: int, page_records: int, wants) -> None:
         self._history = history
+        self._wants = wants
         self.page_records = page_records
         self.shards: dict[str, SimShard] = {}
         self._last = 95  # the first numbers have two digits, the next ones three: text would compare wrongly
@@ -56,6 +57,8 @@ class SimStream:
         shard.numbers.append(self._last)
         shard.records.append(record(self._last, key=f"k-{key}", arrived_at=EPOCH + anyio.current_time()))
         self._history.add(Put(anyio.current_time(), shard.id, self._last, f"k-{key}"))
+        if not self._wants(key):
+            self._history.add(Unwanted(anyio.current_time(), shard.id, self._last))
 
     def split(self, shard: SimShard) -> bool:
         if shard.high - shard.low < 2:

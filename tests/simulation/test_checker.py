@@ -3,7 +3,7 @@
 import pytest
 
 from tests.simulation.checker import Checker
-from tests.simulation.history import Attempted, Discarded, Gap, Handled, Put, Resharded, Saved, Trimmed
+from tests.simulation.history import Attempted, Discarded, Gap, Handled, Put, Resharded, Saved, Trimmed, Unwanted
 
 
 def put(*numbers, shard="s"):
@@ -46,6 +46,9 @@ def test_a_good_history_passes():
 @pytest.mark.parametrize(
     ("promise", "history"),
     [
+        ("I0", [*put(1), Unwanted(0.0, "s", 1), *handled(1)]),
+        ("I0", [*put(1, 2), Unwanted(0.0, "s", 2), *handled(1, 2)]),
+        ("I3", [*put(1, 2), Unwanted(0.0, "s", 2), saved("AFTER:2"), *handled(1)]),
         ("I1", [*put(1)]),
         ("I1", [*put(1, 2), *handled(1), saved("AFTER:1")]),
         ("I1", [*put(1), attempted(1)]),

@@ -67,6 +67,7 @@ def test_every_kind_of_trouble_was_really_there():
         "LeaseWasLost",
         "ShardFinished",
         "CheckpointFailed",
+        "filtered",
     ):
         assert SEEN[what] >= 20, f"{what} was seen {SEEN[what]} times in {SEEDS} worlds"
     assert SEEN["shard failed"] == 0
@@ -180,6 +181,16 @@ def discards_without_a_word(patch):
     patch.setattr(delivery.Delivery, "_settle", silent)
 
 
+def unwanted_records_settled_while_others_wait(patch):
+    async def settle(self, scope):
+        if self._unwanted_to is not None:
+            async with scope.finish():
+                await self._checkpointer.settle(self._unwanted_to, "filtered")
+            self._unwanted_to = None
+
+    patch.setattr(shard.ShardReader, "_settle_unwanted", settle)
+
+
 def gaps_without_a_word(patch):
     patch.setattr(shard.ShardReader, "_tell_gap", lambda self, after, problem, page: None)
 
@@ -199,6 +210,7 @@ def gaps_without_a_word(patch):
         shard_end_saved_while_records_wait,
         discards_without_a_word,
         gaps_without_a_word,
+        unwanted_records_settled_while_others_wait,
     ],
     ids=lambda mutant: mutant.__name__,
 )

@@ -7,6 +7,7 @@ then one fresh record for every open shard, which must be handled soon.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from random import Random
 
@@ -49,10 +50,13 @@ class World:
         self.random = Random(seed)
         self.faults = Faults(self.random)
         self.history = History()
-        self.stream = SimStream(
-            self.history, shards=self.random.randint(1, 3), page_records=self.random.choice([1, 5, 30, 100])
-        )
         self.mapping = _drawn_mapping(self.random)
+        self.stream = SimStream(
+            self.history,
+            shards=self.random.randint(1, 3),
+            page_records=self.random.choice([1, 5, 30, 100]),
+            wants=(lambda key: key % 3 != 0) if self.mapping.filter_patterns else (lambda key: True),
+        )
         self.retention_seconds = self.random.choice([None, None, 120.0])
         limited = self.mapping.failure.retries_max is not None or self.mapping.failure.age_seconds_max is not None
         self.poison_rate = self.random.choice([0.0, 0.02]) if limited or self.retention_seconds else 0.0
@@ -209,9 +213,14 @@ class Incarnation:
             await worker.run(self.stop)
 
 
+NOT_A_THIRD = json.dumps({"partitionKey": [{"anything-but": [f"k-{key}" for key in range(0, 1000, 3)]}]})
+"""A filter that leaves every third key out."""
+
+
 def _drawn_mapping(random: Random) -> EventSourceMapping:
     return mapping(
         name="m",
+        filter_patterns=random.choice([(), (), (NOT_A_THIRD,)]),
         batch=BatchPolicy(
             batch_size=random.choice([1, 3, 10, 100]), window_seconds=random.choice([0.0, 0.0, 2.0, 20.0])
         ),
