@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import http.client
 import importlib.util
 import os
-import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -20,40 +18,38 @@ import anyio.to_thread
 from poller.aws import Aws, translated
 from poller.config import AwsSettings, Settings
 from poller.errors import ConfigError
-from poller.mapping import EventSourceMapping, SourceKind, source_kind, source_name
+from poller.mapping import source_name
 
 START_SECONDS_MAX = 60.0
 KINESIS_SHARDS = 2
-_DIE_WITH_PARENT = 1
-"""PR_SET_PDEATHSIG of Linux's prctl: a killed `poller dev` leaves no server behind."""
+_NEEDED = ("moto", "flask", "flask_cors")  # moto alone is not yet moto[server]
 
 
 @asynccontextmanager
 async def embedded_endpoint() -> AsyncIterator[str]:
     """The URL of a server that runs while the context is open. Raises `ConfigError` if moto is missing or broken."""
-    if importlib.util.find_spec("moto") is None:
+    if any(importlib.util.find_spec(module) is None for module in _NEEDED):
         raise ConfigError(("the embedded endpoint needs moto: pip install 'stream-poller[dev]'",))
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = int(held.getsockname()[1])
     process = subprocess.Popen(  # noqa: ASYNC220  it returns at once
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdin=subprocess.DEVNULL,
+        [sys.executable, "-m", "poller.dev.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdin=subprocess.PIPE,  # never written to; see server.py
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
         start_new_session=True,  # Ctrl-C is for the worker, which drains first
-        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
     )
     try:
         await _answering(process, port)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.kill()
-        process.wait()
+        with process:
+            process.kill()
 
 
 def use_words_for_credentials() -> None:
-    """The embedded endpoint takes any words; nothing of the user's own may reach it, nor the worker go elsewhere."""
+    """The embedded endpoint takes any words; nothing of the user's own may reach it, nor a proxy stand before it."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(
@@ -63,28 +59,55 @@ def use_words_for_credentials() -> None:
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
         AWS_EC2_METADATA_DISABLED="true",
     )
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1")))
+
+
+def keep_handlers_here(settings: AwsSettings) -> None:
+    """SDK clients that handlers make in this process go to the embedded endpoint too, not to AWS itself."""
+    assert settings.region is not None
+    assert settings.endpoint_url is not None
+    os.environ.update(AWS_REGION=settings.region, AWS_DEFAULT_REGION=settings.region)
+    os.environ["AWS_ENDPOINT_URL"] = settings.endpoint_url
 
 
 async def with_streams(settings: Settings, endpoint_url: str) -> Settings:
-    """Makes all that the mappings read, and points the settings at it: endpoint, ARNs, and a store in memory."""
+    """Makes all that the mappings read, and points the settings at it: endpoint, ARNs, and a store in memory.
+
+    Streams that are as new as the session have no past to leave out: every mapping starts at their beginning. With
+    LATEST, what is put before the worker has found the shards would be skipped.
+    """
     region = settings.aws.region or settings.mappings[0].source_arn.split(":")[3]
     aws_settings = AwsSettings(region=region, endpoint_url=endpoint_url, endpoint_urls={})
     aws = Aws(region=region, endpoint_url=endpoint_url)
-    arns: dict[str, str] = {}
+    made: dict[tuple[str, str, str], str] = {}  # two ARNs may differ in account or label alone
     try:
         for mapping in settings.mappings:
-            if mapping.source_arn not in arns:
-                arns[mapping.source_arn] = await _created(aws, mapping, arns)
+            place = _place(mapping.source_arn)
+            if place not in made:
+                made[place] = await _created(aws, *place)
     finally:
         await aws.aclose()
-    mappings = tuple(replace(mapping, source_arn=arns[mapping.source_arn]) for mapping in settings.mappings)
+    mappings = tuple(
+        replace(
+            mapping,
+            source_arn=made[_place(mapping.source_arn)],
+            starting_position="TRIM_HORIZON",
+            starting_timestamp=None,
+        )
+        for mapping in settings.mappings
+    )
     return replace(settings, aws=aws_settings, store_url="memory:", mappings=mappings)
 
 
-async def _created(aws: Aws, mapping: EventSourceMapping, made: Mapping[str, str]) -> str:
-    """The ARN by which the embedded endpoint knows the mapping's stream, which is made by now."""
-    region, name = mapping.source_arn.split(":")[3], source_name(mapping.source_arn)
-    if source_kind(mapping.source_arn) is not SourceKind.DYNAMODB_STREAM:
+def _place(arn: str) -> tuple[str, str, str]:
+    """The service, the region, and the name of the stream or table."""
+    return arn.split(":")[2], arn.split(":")[3], source_name(arn)
+
+
+async def _created(aws: Aws, service: str, region: str, name: str) -> str:
+    """The ARN by which the embedded endpoint knows a stream, which is made by now."""
+    if service == "kinesis":
         kinesis = await aws.client("kinesis", region)
         with translated(f"make the stream {name}"):
             await kinesis.create_stream(StreamName=name, ShardCount=KINESIS_SHARDS)
@@ -121,8 +144,3 @@ def _answers(port: int) -> bool:
         connection.getresponse().read()
         return True
     return False
-
-
-def _die_with_parent() -> None:
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)

@@ -12,7 +12,7 @@ import anyio
 from poller.app import open_aws, run_worker, stopped_by_signals
 from poller.clock import SystemClock
 from poller.config import FunctionSettings, Settings
-from poller.dev.endpoint import embedded_endpoint, use_words_for_credentials, with_streams
+from poller.dev.endpoint import embedded_endpoint, keep_handlers_here, use_words_for_credentials, with_streams
 from poller.dev.ledger import Balance, CountedTarget, Ledger
 from poller.dev.traffic import put_records
 from poller.dev.view import View
@@ -24,6 +24,8 @@ from poller.observers.logging_setup import configure_logging
 STAND_IN = "poller.dev.handlers:stand_in"
 STUCK_SECONDS = 60.0
 """With a number of records, a session in which nothing moves for so long is given up."""
+LAST_SECONDS = 5.0
+"""The same after Ctrl-C, when what was put is still delivered, so that the summary adds up."""
 
 
 def main_dev(settings: Settings, *, records: int | None, as_json: bool) -> int:
@@ -59,14 +61,15 @@ class _Session:
         started = anyio.current_time()
         stream = cast(TextIO, self._view) if self._view.is_table else sys.stderr
         log = Log(configure_logging(stream=stream, as_json=False), SystemClock())
-        stop = anyio.Event()
-        async with stopped_by_signals(stop), embedded_endpoint() as url:
+        asked, stop = anyio.Event(), anyio.Event()
+        async with stopped_by_signals(asked), embedded_endpoint() as url:
             settings = _with_stand_ins(await with_streams(self._settings, url), self._view)
+            keep_handlers_here(settings.aws)
             ledger = Ledger([mapping for mapping in settings.mappings if mapping.enabled])
             self._greet(settings, url)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._view.show_for_ever)
-                tasks.start_soon(self._produce, settings, ledger, stop)
+                tasks.start_soon(self._produce, settings, ledger, asked, stop)
                 await run_worker(
                     settings,
                     stop=stop,
@@ -78,23 +81,28 @@ class _Session:
         first = ledger.first_handled_at
         return ledger.balance(), anyio.current_time() - started, None if first is None else first - started
 
-    async def _produce(self, settings: Settings, ledger: Ledger, stop: anyio.Event) -> None:
-        """Traffic until the stop; with a number of records, the stop once all of them are accounted for."""
+    async def _produce(self, settings: Settings, ledger: Ledger, asked: anyio.Event, stop: anyio.Event) -> None:
+        """Traffic until the end is asked for or the number of records is reached; the stop once all is accounted."""
         aws = open_aws(settings.aws)
         sources = sorted({mapping.source_arn for mapping in settings.mappings if mapping.enabled})
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_cancel_at, stop, tasks.cancel_scope)
+                tasks.start_soon(_cancel_at, asked, tasks.cancel_scope)
                 await put_records(aws, sources, ledger, self._records)
-                await _accounted(ledger)
-                stop.set()
+                await _accounted(ledger, STUCK_SECONDS)
+                tasks.cancel_scope.cancel()
+            if asked.is_set():
+                self._view.say("stopping: what was put is still delivered; Ctrl-C again leaves at once")
+                await _accounted(ledger, LAST_SECONDS)
+            stop.set()
         finally:
             with anyio.CancelScope(shield=True):
                 await aws.aclose()
 
     def _greet(self, settings: Settings, url: str) -> None:
         say = self._view.say
-        say(f"embedded AWS endpoint: {url} (any credentials; checkpoints are kept in memory, as its streams are new)")
+        say(f"embedded AWS endpoint: {url} (any credentials; its streams are new, hence read from their beginning,")
+        say("  and checkpoints are kept in memory)")
         if settings.server is not None:
             say(f"metrics and health: http://{settings.server.host}:{settings.server.port}/metrics")
         for mapping in settings.mappings:
@@ -117,10 +125,10 @@ async def _cancel_at(stop: anyio.Event, scope: anyio.CancelScope) -> None:
     scope.cancel()
 
 
-async def _accounted(ledger: Ledger) -> None:
-    """Returns when nothing is unaccounted for, or nothing has moved for long."""
+async def _accounted(ledger: Ledger, stuck_seconds: float) -> None:
+    """Returns when nothing is unaccounted for, or nothing has moved for ``stuck_seconds``."""
     left, since = ledger.balance().unaccounted, anyio.current_time()
-    while left and anyio.current_time() - since < STUCK_SECONDS:
+    while left and anyio.current_time() - since < stuck_seconds:
         await anyio.sleep(0.1)
         now = ledger.balance().unaccounted
         if now != left:

@@ -18,6 +18,7 @@ HURRIED_PER_SECOND = 100.0
 POISON_EVERY = 40
 """Every so-manieth record is one that the sample functions cannot take."""
 
+_PUT_SECONDS_MAX = 5.0
 _CUSTOMERS = 20
 _ITEMS = 20
 
@@ -36,13 +37,14 @@ async def _produce(aws: Aws, arn: str, ledger: Ledger, records: int | None) -> N
     number = 1
     while records is None or number <= records:
         try:
-            with translated(f"put a record into {arn}"):
+            # A stop must not come between a put and its entry, else a record of ours would be one from outside.
+            with anyio.move_on_after(_PUT_SECONDS_MAX, shield=True), translated(f"put a record into {arn}"):
                 await put(number, random)
+                ledger.put(arn, _id(arn, number))
+                number += 1
         except (Unavailable, SourceGone):
             await anyio.sleep(1)  # then this one again: an id that was put twice counts once
             continue
-        ledger.put(arn, _id(arn, number))
-        number += 1
         await anyio.sleep(pause)
 
 
