@@ -15,10 +15,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from poller import __version__
+from poller.arns import source_kind
 from poller.clock import SystemClock
 from poller.config import Settings, load
 from poller.errors import ConfigError
-from poller.mapping import EventSourceMapping, source_kind
+from poller.mapping import EventSourceMapping
 
 EXIT_USAGE = 2
 EXIT_CONFIG = 78

@@ -11,7 +11,7 @@ import secrets
 import socket
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,9 +19,9 @@ from poller.config_lines import KeyPath, key_lines
 from poller.config_mappings import KEY, read_mappings
 from poller.config_values import Complaints, Table, expanded, kind_name
 from poller.errors import ConfigError
-from poller.mapping import EventSourceMapping
+from poller.mapping import PAYLOAD_BYTES_MAX, EventSourceMapping
 
-AWS_SERVICES = ("dynamodb", "dynamodbstreams", "kinesis", "lambda", "sts")
+AWS_SERVICES = ("dynamodb", "dynamodbstreams", "kinesis", "lambda", "s3", "sns", "sqs", "sts")
 """The services that may have an endpoint of their own, as the SDK names its clients."""
 
 _SECTIONS = ("worker", "server", "aws", "store", "functions", KEY)
@@ -64,13 +64,14 @@ class AwsSettings:
 class FunctionSettings:
     """A function that is not an AWS Lambda function: exactly one of ``handler`` and ``url`` is set.
 
-    ``handler`` is ``package.module:function``; ``url`` is http or https.
+    ``handler`` is ``package.module:function``; ``url`` is http or https. Events are at most ``payload_bytes_max`` long.
     """
 
     name: str
     handler: str | None
     url: str | None
     timeout_seconds: float = 60.0
+    payload_bytes_max: int = PAYLOAD_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +101,15 @@ def load(path: Path, *, now: float, environ: Mapping[str, str]) -> Settings:
     values = expanded(raw, (), complaints, environ)
     assert isinstance(values, dict)
     document = Table(values, (), complaints, known=_SECTIONS)
+    functions = _functions(document)
     settings = Settings(
         path=path,
         worker=_worker(_section(document, "worker", "id", "drain_timeout_seconds")),
         server=_server(_section(document, "server", "listen")),
         aws=_aws(_section(document, "aws", "region", "endpoint_url", "endpoint_urls")),
         store_url=_store_url(_section(document, "store", "url")),
-        functions=_functions(document),
-        mappings=read_mappings(document, now=now),
+        functions=functions,
+        mappings=tuple(_fitted(mapping, functions) for mapping in read_mappings(document, now=now)),
     )
     problems = complaints.texts()
     if problems:
@@ -208,7 +210,7 @@ def _functions(document: Table) -> Mapping[str, FunctionSettings]:
             wrong = "a function's name is made of letters, digits, '-', '_' and '.'"
             document.complaints.add(path, wrong, "choose another name")
         else:
-            known = ("handler", "url", "timeout_seconds")
+            known = ("handler", "url", "timeout_seconds", "payload_bytes_max")
             functions[name] = _function(name, Table(values, path, document.complaints, known=known))
     return functions
 
@@ -225,4 +227,26 @@ def _function(name: str, table: Table) -> FunctionSettings:
         table.complain("handler", f"{handler!r} does not name a function", 'write "package.module:function"')
     if url is not None:
         _check_url(table, "url", url)
-    return FunctionSettings(name, handler, url, timeout_seconds=table.seconds("timeout_seconds", 60.0, above=0.001))
+    return FunctionSettings(
+        name,
+        handler,
+        url,
+        timeout_seconds=table.seconds("timeout_seconds", 60.0, above=0.001),
+        payload_bytes_max=_payload_bytes_max(table),
+    )
+
+
+def _payload_bytes_max(table: Table) -> int:
+    key, most = "payload_bytes_max", 2**30
+    given = table.integer(key, PAYLOAD_BYTES_MAX)
+    if not 1_000 <= given <= most:
+        table.complain(key, f"{given} is out of range", f"give 1000 to {most} bytes")
+    return given
+
+
+def _fitted(mapping: EventSourceMapping, functions: Mapping[str, FunctionSettings]) -> EventSourceMapping:
+    """The mapping with its function's own payload limit; Lambda's is fixed (R-PORT-10)."""
+    function = functions.get(mapping.function_name)
+    if function is None:
+        return mapping
+    return replace(mapping, batch=replace(mapping.batch, payload_bytes_max=function.payload_bytes_max))

@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from poller import mapping as words
+from poller import admission
+from poller.admission import Request
+from poller.arns import source_kind, source_name
+from poller.config_destinations import destinations
 from poller.config_filters import filter_patterns
 from poller.config_lines import KeyPath
 from poller.config_values import Complaints, Table, kind_name
-from poller.mapping import EventSourceMapping, Request, SourceKind
+from poller.mapping import EventSourceMapping
 
 KEY = "event_source_mappings"
 
@@ -33,18 +36,18 @@ _KNOWN = (
     "bisect_batch_on_function_error",
     "function_response_types",
     "filter_criteria",
-    "enabled",
-)
-_LATER = (
     "parallelization_factor",
     "tumbling_window_in_seconds",
     "destination_config",
     "deaggregate",
-    "kms_key_arn",
-    "metrics_config",
-    "logging_config",
-    "tags",
+    "enabled",
 )
+_NOT_NEEDED = {
+    "kms_key_arn": "filters are not encrypted here",
+    "metrics_config": "every metric is always there",
+    "logging_config": "POLLER_LOG_LEVEL in the environment sets what is logged",
+    "tags": "mappings have no tags here",
+}
 _NOT_FOR_STREAMS = (
     "amazon_managed_kafka_event_source_config",
     "document_db_event_source_config",
@@ -56,9 +59,7 @@ _NOT_FOR_STREAMS = (
     "source_access_configurations",
     "topics",
 )
-_REFUSED = dict.fromkeys(_LATER, "not supported by this version yet") | dict.fromkeys(
-    _NOT_FOR_STREAMS, "not a setting for Kinesis or DynamoDB streams"
-)
+_REFUSED = _NOT_NEEDED | dict.fromkeys(_NOT_FOR_STREAMS, "not a setting for Kinesis or DynamoDB streams")
 _EPOCH_TEXT = re.compile(r"\d{9,11}(\.\d+)?")
 _EPOCH_MAX = 253_402_300_799  # the end of the year 9999, as far as a datetime goes
 _TIMESTAMP_ADVICE = "write 2026-01-31T12:00:00Z, or epoch seconds"
@@ -97,11 +98,12 @@ def read_mappings(document: Table, *, now: float) -> tuple[EventSourceMapping, .
     _complain_of_duplicates(drafts, complaints)
     names = _names(drafts, complaints)
     return tuple(
-        words.build(draft.request, name=name) for draft, name in zip(drafts, names, strict=True) if draft.sound
+        admission.build(draft.request, name=name) for draft, name in zip(drafts, names, strict=True) if draft.sound
     )
 
 
 def _draft(table: Table, now: float) -> _Draft:
+    on_failure, on_success = destinations(table)
     request = Request(
         event_source_arn=table.text("event_source_arn"),
         function_name=table.text("function_name"),
@@ -114,15 +116,17 @@ def _draft(table: Table, now: float) -> _Draft:
         bisect_batch_on_function_error=table.flag("bisect_batch_on_function_error", default=False),
         function_response_types=table.texts("function_response_types"),
         filter_patterns=filter_patterns(table),
+        parallelization_factor=table.integer("parallelization_factor", 1),
+        tumbling_window_in_seconds=table.integer("tumbling_window_in_seconds", 0),
+        on_failure_destination=on_failure,
+        on_success_destination=on_success,
+        deaggregate=table.flag("deaggregate", default=False) if table.has("deaggregate") else None,
         enabled=table.flag("enabled", default=True),
     )
     name = table.text("name")
     if name is not None and not (name.strip() and name.isprintable()):
         table.complain("name", "must be a readable text", "give a short label for metrics and logs, or leave it out")
-    if words.source_kind(request.event_source_arn or "") is SourceKind.KINESIS_CONSUMER:
-        wrong = "this is a consumer, and enhanced fan-out is not supported by this version yet"
-        table.complain("event_source_arn", wrong, "give the ARN of the stream itself (up to /consumer)")
-    for violation in words.violations(request, now=now):
+    for violation in admission.violations(request, now=now):
         if not table.complaints.touch((*table.path, violation.field)):
             table.complain(violation.field, violation.text, violation.advice)
     return _Draft(table.path, name, request, sound=not table.complaints.touch(table.path))
@@ -166,7 +170,7 @@ def _complain_of_duplicates(drafts: Sequence[_Draft], complaints: Complaints) ->
         if arn is None or function is None:
             continue
         if (arn, function) in seen:
-            text = words.already_exists(arn, function)
+            text = admission.already_exists(arn, function)
             complaints.add((*draft.path, "function_name"), text, "remove one of the two, or use another alias")
         seen.add((arn, function))
 
@@ -187,7 +191,7 @@ def _names(drafts: Sequence[_Draft], complaints: Complaints) -> list[str]:
 
 def _stream_name(draft: _Draft) -> str:
     arn = draft.request.event_source_arn
-    return words.source_name(arn) if arn is not None and words.source_kind(arn) else f"mapping-{draft.path[-1]}"
+    return source_name(arn) if arn is not None and source_kind(arn) else f"mapping-{draft.path[-1]}"
 
 
 def _function_name(draft: _Draft) -> str:

@@ -26,7 +26,14 @@ class PositionLost(Exception):
 
 
 class SourceGone(Exception):
-    """The stream does not exist, or may not be read; the mapping waits and looks again (R-STATE-8, R-STATE-10)."""
+    """The stream does not exist, or may not be read; the mapping waits and looks again (R-STATE-8, R-STATE-10).
+
+    ``said`` is the service's own text, empty if it was not the service that spoke.
+    """
+
+    def __init__(self, problem: str, *, said: str = "") -> None:
+        super().__init__(problem)
+        self.said = said
 
 
 class LeaseLost(Exception):

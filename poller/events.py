@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from poller.model import Condition, Position, SequenceNumber, ShardId
+from poller.arns import DestinationKind
+from poller.invocation import Condition
+from poller.mapping import MappingStatus
+from poller.model import Position, SequenceNumber, ShardId
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,9 @@ class BatchInvoked(ShardEvent):
     """One attempt of a batch.
 
     ``outcome`` is ``success``, ``partial_failure``, ``function_error``, ``not_invoked`` or ``payload_too_large``;
-    ``attempt`` counts from 1 within the batch identity, refusals included.
+    ``attempt`` counts from 1 within the batch identity, refusals included. ``iterator_age_seconds`` is the age of its
+    last record when it was invoked (R-MET-3). ``first`` and ``last`` are empty for a closing of a window, which has
+    no records.
     """
 
     request_id: str
@@ -51,6 +56,8 @@ class BatchInvoked(ShardEvent):
     outcome: str
     seconds: float
     problem: str = ""
+    iterator_age_seconds: float | None = None
+    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,11 @@ class RecordsFiltered(ShardEvent):
 
 @dataclass(frozen=True, slots=True)
 class RecordsDiscarded(ShardEvent):
-    """Records were given up, never silently."""
+    """Records were given up, never silently.
+
+    ``delivered`` says whether the destination took the report; ``None`` if there is none, or none for this condition.
+    A closing of a window that was given up has no records, and no first and last.
+    """
 
     condition: Condition
     records: int
@@ -89,6 +100,34 @@ class RecordsDiscarded(ShardEvent):
     last: SequenceNumber
     attempts: int
     problem: str
+    delivered: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureSent(ShardEvent):
+    """A report of ``records`` was sent to the destination, which took it if there is no ``problem``."""
+
+    destination: DestinationKind
+    records: int
+    seconds: float
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InnerRecordsDropped(ShardEvent):
+    """Inner records of an aggregate do not belong to its shard; their producer puts them again (R-KPL-4)."""
+
+    sequence_number: SequenceNumber
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowClosed(ShardEvent):
+    """The state of a tumbling window was handed over; ``early`` if it had grown too large, and the window goes on."""
+
+    start: int
+    end: int
+    early: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +190,30 @@ class ShardsListed:
 
 @dataclass(frozen=True, slots=True)
 class MappingTroubled:
-    """The mapping as a whole cannot go on for now (stream gone, no permission, store away); it tries again."""
+    """The mapping as a whole cannot go on for now (stream gone, no permission, store away); it tries again.
+
+    ``said`` is the service's own text about the stream, empty if it is not the stream that is in trouble.
+    """
 
     mapping: str
     problem: str
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReplaced:
+    """The stream was deleted and made anew under its name: the new one is read from its beginning."""
+
+    mapping: str
+    shards: int
+
+
+@dataclass(frozen=True, slots=True)
+class MappingChanged:
+    """State or last processing result of a mapping are new (chapter 2)."""
+
+    mapping: str
+    status: MappingStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +240,9 @@ Event = (
     | RecordsSettled
     | RecordsFiltered
     | RecordsDiscarded
+    | FailureSent
+    | InnerRecordsDropped
+    | WindowClosed
     | PositionTrimmed
     | CheckpointSaved
     | CheckpointFailed
@@ -191,6 +253,8 @@ Event = (
     | ShardFailed
     | ShardsListed
     | MappingTroubled
+    | StreamReplaced
+    | MappingChanged
     | WorkerStarted
     | WorkerDraining
     | WorkerStopped

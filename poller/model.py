@@ -1,9 +1,8 @@
-"""The words of the house, as frozen values: this file is what flows from a stream to a function and into a store."""
+"""The words of streams, as frozen values: this file is what flows from a stream towards a function and into a store."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import NewType
 
 ShardId = NewType("ShardId", str)
@@ -11,12 +10,18 @@ SequenceNumber = NewType("SequenceNumber", str)
 WorkerId = NewType("WorkerId", str)
 MappingId = NewType("MappingId", str)
 
+Place = tuple[int, int, float]
+"""Where a position lies among the positions of its shard, ready to be compared."""
+
+_WHOLE = float("inf")
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
     """A place in a shard, as one text that is the same in stores, logs and on the command line.
 
-    ``TRIM_HORIZON`` (oldest record), ``AT_TIMESTAMP:<epoch seconds>``, ``AFTER:<sequence number>``, ``SHARD_END``.
+    ``TRIM_HORIZON`` (oldest record), ``AT_TIMESTAMP:<epoch seconds>``, ``AFTER:<sequence number>``, ``SHARD_END``;
+    ``AFTER:<sequence number>:<index>`` lies inside an aggregate, behind the inner record of that index.
     """
 
     text: str
@@ -26,7 +31,7 @@ class Position:
         match kind:
             case "TRIM_HORIZON" | "SHARD_END" if not value:
                 return
-            case "AFTER" if value.isascii() and value.isdigit():
+            case "AFTER" if all(part.isascii() and part.isdigit() for part in value.split(":", 1)):
                 return
             case "AT_TIMESTAMP":
                 float(value)
@@ -34,8 +39,8 @@ class Position:
                 raise ValueError(f"not a position: {self.text!r}")
 
     @classmethod
-    def after(cls, sequence_number: SequenceNumber) -> Position:
-        return cls(f"AFTER:{sequence_number}")
+    def after(cls, sequence_number: SequenceNumber, inner: int | None = None) -> Position:
+        return cls(f"AFTER:{sequence_number}" if inner is None else f"AFTER:{sequence_number}:{inner}")
 
     @classmethod
     def at_timestamp(cls, epoch_seconds: float) -> Position:
@@ -45,13 +50,27 @@ class Position:
     def sequence_number(self) -> SequenceNumber | None:
         """The record that was the last one settled; ``None`` unless the position is ``AFTER:...``."""
         kind, _, value = self.text.partition(":")
-        return SequenceNumber(value) if kind == "AFTER" else None
+        return SequenceNumber(value.partition(":")[0]) if kind == "AFTER" else None
+
+    @property
+    def inner(self) -> int | None:
+        """The last inner record of an aggregate that was settled; ``None`` if there is no aggregate to go on with."""
+        _, _, index = self.text.removeprefix("AFTER:").partition(":")
+        return int(index) if index and self.text.startswith("AFTER:") else None
 
     @property
     def timestamp(self) -> float | None:
         """Epoch seconds; ``None`` unless the position is ``AT_TIMESTAMP:...``."""
         kind, _, value = self.text.partition(":")
         return float(value) if kind == "AT_TIMESTAMP" else None
+
+    @property
+    def place(self) -> Place:
+        """Sequence numbers compare as integers, never as text (R-KIN-10, R-PORT-7)."""
+        if self.text == "SHARD_END":
+            return 2, 0, 0.0
+        number, inner = self.sequence_number, self.inner
+        return (0, 0, 0.0) if number is None else (1, int(number), _WHOLE if inner is None else inner)
 
     def __str__(self) -> str:
         return self.text
@@ -62,15 +81,8 @@ SHARD_END = Position("SHARD_END")
 
 
 def precedes(earlier: Position, later: Position) -> bool:
-    """Whether moving from ``earlier`` to ``later`` is a step forward in one shard.
-
-    Sequence numbers compare as integers, never as text (R-KIN-10, R-PORT-7).
-    """
-    if later == SHARD_END or earlier == SHARD_END:
-        return later == SHARD_END != earlier
-    if later.sequence_number is None:
-        return False
-    return earlier.sequence_number is None or int(earlier.sequence_number) < int(later.sequence_number)
+    """Whether moving from ``earlier`` to ``later`` is a step forward in one shard."""
+    return earlier.place < later.place
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +92,25 @@ class Record:
     ``ordering_key``: what order is promised for (Kinesis: partition key; DynamoDB: item key).
     ``arrived_at``: when the source took it, epoch seconds.
     ``body``: its JSON as it stands in the Lambda event; ``len(body)`` is its share of the payload.
+    ``inner``: its index in an aggregate, all of whose records have one sequence number; ``None`` for a plain record
+    and for the last one of an aggregate, behind which the aggregate is done.
     """
 
     sequence_number: SequenceNumber
     ordering_key: str
     arrived_at: float
     body: bytes
+    inner: int | None = None
+
+    @property
+    def place(self) -> Place:
+        """That of the position behind it."""
+        return 1, int(self.sequence_number), _WHOLE if self.inner is None else self.inner
+
+    @property
+    def position(self) -> Position:
+        """The one behind it."""
+        return Position.after(self.sequence_number, self.inner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,120 +118,80 @@ class Page:
     """One answer of a source; ``behind_seconds`` is the lag after it, ``None`` where the service does not say.
 
     ``ended`` means that the shard is closed and this was the last of it; the page may still hold records.
+    ``read_to`` is how far it reaches if that is beyond its last record; ``None`` if it is not.
     """
 
     records: tuple[Record, ...]
     behind_seconds: float | None = None
     ended: bool = False
+    read_to: Position | None = None
+
+    @property
+    def end(self) -> Position | None:
+        """The position behind all of it; ``None`` if it moves nothing on."""
+        if self.read_to is None and self.records:
+            return self.records[-1].position
+        return self.read_to
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether nothing more was there to be read; where the service tells no lag, an empty page says so."""
+        return not self.records if self.behind_seconds is None else self.behind_seconds <= 0
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A shard as the service lists it; ``closed`` means that it takes no new records."""
+    """A shard as the service lists it; ``closed`` means that it takes no new records.
+
+    ``hashes``: the first and last hash key of a Kinesis shard, to which a record's own hash key belongs.
+    """
 
     id: ShardId
     parents: tuple[ShardId, ...] = ()
     closed: bool = False
+    hashes: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All shards of a stream, and how long it keeps records (seconds; ``None`` if unknown)."""
+    """All shards of a stream, and how long it keeps records (seconds; ``None`` if unknown).
+
+    ``stream`` tells one life of a stream from the next one under the same name; empty if that is not known.
+    """
 
     shards: tuple[Shard, ...]
     retention_seconds: float | None = None
+    stream: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """Records that are invoked together: the unit of retry, and one batch identity (R-RETRY-2).
+class Window:
+    """A tumbling window of one shard, and what its invocations said last (chapter 14).
 
-    ``attempts`` counts invocations that used up budget, ``refusals`` those that never reached the function.
+    ``start`` and ``end`` are epoch seconds; ``state`` is JSON. A window that was never ``opened`` by an invocation
+    has no final one: it only says which windows are over.
     """
 
-    records: tuple[Record, ...]
-    attempts: int = 0
-    refusals: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Invocation:
-    """What a target gets: the event as UTF-8 JSON; an unchanged batch keeps its ``request_id`` (R-INV-5)."""
-
-    request_id: str
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Succeeded:
-    """The function answered; ``answer`` is its answer as JSON text, empty if there was none."""
-
-    answer: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionFailed:
-    """The function ran, or may have run, and failed: exception, time-out, exit, unserialisable answer."""
-
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotInvoked:
-    """The function was not reached: throttle, service error, no connection. Never counts as an attempt.
-
-    ``retry_after_seconds``: the target's own wish, ``None`` if it had none.
-    """
-
-    error: str
-    retry_after_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PayloadTooLarge:
-    """The event is larger than the target takes; counts as an attempt (R-BATCH-7)."""
-
-    error: str = "payload too large"
-
-
-Outcome = Succeeded | FunctionFailed | NotInvoked | PayloadTooLarge
-
-
-class Condition(StrEnum):
-    """Why records were given up; the first two are Lambda's words (R-DEST-22)."""
-
-    RETRY_ATTEMPTS_EXHAUSTED = "RetryAttemptsExhausted"
-    RECORD_AGE_EXCEEDED = "RecordAgeExceeded"
-    RETENTION_EXPIRED = "RetentionExpired"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What becomes of a chunk: ``settled + discarded + pending == chunk``, in order.
-
-    ``condition`` is set exactly when something is discarded; ``attempts`` is its invoke count as a failure document
-    gives it. ``wait_seconds`` is the pause before the first pending chunk.
-    """
-
-    settled: tuple[Record, ...] = ()
-    discarded: tuple[Record, ...] = ()
-    condition: Condition | None = None
-    attempts: int = 0
-    pending: tuple[Chunk, ...] = ()
-    wait_seconds: float = 0.0
+    start: int
+    end: int
+    state: bytes = b"{}"
+    opened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """What is saved for a shard, in one row and one write.
 
-    ``arrived_at``: when the last settled record reached the stream (epoch seconds; ``None`` before the first);
-    ``last_outcome``: the last word on a batch, for `poller shards`.
+    ``position`` is behind all that is done in every lane, ``lanes`` is how far each one is, empty for a single lane.
+    ``window`` is the tumbling window that is open. ``arrived_at``: when the last settled record reached the stream
+    (epoch seconds; ``None`` before the first); ``last_outcome``: the last word on a batch, for `poller shards`.
     """
 
     position: Position
     arrived_at: float | None = None
     last_outcome: str = ""
+    lanes: tuple[Position, ...] = ()
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,13 +213,14 @@ class Lease:
 class Row:
     """One shard of one mapping in a store: lineage, checkpoint and lease together, so that a save can be fenced.
 
-    ``saved_at``: wall time of the last save, epoch seconds.
+    ``saved_at``: wall time of the last save, epoch seconds. ``stream``: the life of the stream that it belongs to.
     """
 
     lease: Lease
     parents: tuple[ShardId, ...]
     checkpoint: Checkpoint
     saved_at: float = 0.0
+    stream: str = ""
 
     @property
     def shard(self) -> ShardId:

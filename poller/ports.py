@@ -5,21 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
+from poller.arns import DestinationKind
 from poller.events import Event
-from poller.model import (
-    Checkpoint,
-    Invocation,
-    Lease,
-    Listing,
-    MappingId,
-    Outcome,
-    Page,
-    Position,
-    Row,
-    Shard,
-    ShardId,
-    WorkerId,
-)
+from poller.invocation import FailureReport, Invocation, Outcome
+from poller.mapping import MappingStatus
+from poller.model import Checkpoint, Lease, Listing, MappingId, Page, Position, Row, Shard, ShardId, WorkerId
 
 
 class Clock(Protocol):
@@ -55,6 +45,10 @@ class Source(Protocol):
         """
         ...
 
+    def reread(self, shard: ShardId, position: Position) -> AsyncGenerator[Page, None]:
+        """As `read`, beside a `read` of the same shard that is further on; never disturbs it (R-EFO-6)."""
+        ...
+
     async def aclose(self) -> None: ...
 
 
@@ -63,6 +57,18 @@ class Target(Protocol):
 
     async def invoke(self, invocation: Invocation) -> Outcome:
         """One attempt. Never raises for what a function or a service answers; ends when cancelled."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Destination(Protocol):
+    """One place for what was given up (chapter 13)."""
+
+    kind: DestinationKind
+
+    async def send(self, report: FailureReport) -> None:
+        """Returns when it was accepted. Raises `Unavailable` or `SourceGone` if it was not; ends when cancelled."""
         ...
 
     async def aclose(self) -> None: ...
@@ -78,8 +84,18 @@ class Store(Protocol):
         """All rows of a mapping, in no order; a dead owner that the store can recognise is given as ``None``."""
         ...
 
-    async def create(self, mapping: MappingId, shards: Sequence[tuple[Shard, Checkpoint]]) -> None:
-        """Adds rows without an owner, all or none; rows that exist already stay as they are."""
+    async def create(
+        self,
+        mapping: MappingId,
+        shards: Sequence[tuple[Shard, Checkpoint]],
+        *,
+        stream: str = "",
+        replacing: Sequence[Row] = (),
+    ) -> None:
+        """Adds rows of ``stream`` without an owner, all or none; rows that exist already stay as they are.
+
+        Rows in ``replacing`` go first, in the same write, unless they are of another stream by now.
+        """
         ...
 
     async def take(self, lease: Lease, owner: WorkerId) -> Lease | None:
@@ -100,6 +116,14 @@ class Store(Protocol):
 
     async def forget(self, mapping: MappingId, shards: Sequence[ShardId]) -> None:
         """Removes the rows of shards that have left the stream."""
+        ...
+
+    async def status(self, mapping: MappingId) -> MappingStatus | None:
+        """What was reported last of a mapping, ``None`` if nothing was."""
+        ...
+
+    async def report(self, status: MappingStatus) -> None:
+        """Keeps how a mapping is; the last report counts."""
         ...
 
     async def aclose(self) -> None: ...

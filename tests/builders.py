@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from poller.invocation import Chunk
 from poller.mapping import BatchPolicy, EventSourceMapping, FailurePolicy, mapping_id
-from poller.model import Chunk, Record, SequenceNumber
+from poller.model import Record, SequenceNumber
 from tests.virtual import EPOCH
 
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"

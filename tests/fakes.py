@@ -10,7 +10,8 @@ from random import Random
 import anyio
 
 from poller.events import Event
-from poller.model import Invocation, Listing, Outcome, Page, Position, Record, Shard, ShardId, Succeeded
+from poller.invocation import Invocation, Outcome, Succeeded
+from poller.model import Listing, Page, Position, Record, Shard, ShardId
 from tests.builders import numbers
 
 Answer = Callable[[list[int]], Outcome]

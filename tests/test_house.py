@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "poller"
-WORDS = {"model", "mapping", "events", "errors"}
+WORDS = {"model", "invocation", "arns", "mapping", "admission", "events", "errors"}
 ADAPTERS = {"sources", "targets", "stores", "observers", "aws", "identity", "clock"}
 DOORS = {"app", "status", "filter_test", "cli", "api", "dev", "__main__"}
 MODULES = sorted(

@@ -15,10 +15,10 @@ from dataclasses import replace
 import anyio
 import anyio.to_thread
 
+from poller.arns import source_name
 from poller.aws import Aws, translated
 from poller.config import AwsSettings, Settings
 from poller.errors import ConfigError
-from poller.mapping import source_name
 
 START_SECONDS_MAX = 60.0
 KINESIS_SHARDS = 2

@@ -12,8 +12,9 @@ from typing import Any
 import anyio
 
 from poller.events import Event, RecordsDiscarded, RecordsFiltered
+from poller.invocation import Invocation, Outcome, Succeeded
 from poller.mapping import EventSourceMapping
-from poller.model import Invocation, Outcome, SequenceNumber, Succeeded
+from poller.model import SequenceNumber
 from poller.ports import Target
 from poller.rules.partial_response import first_failure
 

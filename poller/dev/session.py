@@ -10,6 +10,7 @@ from typing import TextIO, cast
 import anyio
 
 from poller.app import open_aws, run_worker, stopped_by_signals
+from poller.arns import SourceKind, source_kind, source_name
 from poller.clock import SystemClock
 from poller.config import FunctionSettings, Settings
 from poller.dev.endpoint import embedded_endpoint, keep_handlers_here, use_words_for_credentials, with_streams
@@ -17,7 +18,6 @@ from poller.dev.ledger import Balance, CountedTarget, Ledger
 from poller.dev.traffic import put_records
 from poller.dev.view import View
 from poller.errors import ConfigError
-from poller.mapping import SourceKind, source_kind, source_name
 from poller.observers.log import Log
 from poller.observers.logging_setup import configure_logging
 

@@ -8,10 +8,10 @@ from random import Random
 
 import anyio
 
+from poller.arns import SourceKind, source_kind, source_name
 from poller.aws import Aws, translated
 from poller.dev.ledger import Ledger
 from poller.errors import SourceGone, Unavailable
-from poller.mapping import SourceKind, source_kind, source_name
 
 PER_SECOND = 5.0
 HURRIED_PER_SECOND = 100.0

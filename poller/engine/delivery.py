@@ -11,19 +11,18 @@ import anyio
 from poller.engine.checkpointing import Checkpointer
 from poller.engine.stopping import StopScope
 from poller.events import BatchInvoked, BatchRetried, RecordsDiscarded, RecordsSettled
-from poller.mapping import FailurePolicy
-from poller.model import (
+from poller.invocation import (
     Chunk,
     FunctionFailed,
     Invocation,
     NotInvoked,
     Outcome,
     PayloadTooLarge,
-    Record,
-    ShardId,
     Succeeded,
     Verdict,
 )
+from poller.mapping import FailurePolicy
+from poller.model import Record, ShardId
 from poller.ports import Clock, Observer, Target
 from poller.rules.envelope import render
 from poller.rules.failure import expire, judge, seconds_to_expiry

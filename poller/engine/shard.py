@@ -14,8 +14,9 @@ from poller.engine.readahead import PageSlot
 from poller.engine.stopping import StopScope
 from poller.errors import PositionLost
 from poller.events import PageRead, PositionTrimmed, RecordsFiltered, ShardFinished
+from poller.invocation import Chunk
 from poller.mapping import BatchPolicy, FailurePolicy
-from poller.model import TRIM_HORIZON, Chunk, Page, Position, Record, ShardId, precedes
+from poller.model import TRIM_HORIZON, Page, Position, Record, ShardId, precedes
 from poller.ports import Clock, Observer, Source, Target
 from poller.rules.batching import Batcher
 from poller.rules.failure import seconds_to_expiry

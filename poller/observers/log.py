@@ -10,8 +10,11 @@ from poller.events import (
     CheckpointFailed,
     CheckpointSaved,
     Event,
+    FailureSent,
+    InnerRecordsDropped,
     LeaseTaken,
     LeaseWasLost,
+    MappingChanged,
     MappingTroubled,
     PageRead,
     Polled,
@@ -23,6 +26,8 @@ from poller.events import (
     ShardFinished,
     ShardReleased,
     ShardsListed,
+    StreamReplaced,
+    WindowClosed,
     WorkerDraining,
     WorkerStarted,
     WorkerStopped,
@@ -57,9 +62,9 @@ class Log:
                 self._batch(event)
             case CheckpointSaved() | CheckpointFailed():
                 self._checkpoint(event)
-            case RecordsDiscarded() | PositionTrimmed():
+            case RecordsDiscarded() | PositionTrimmed() | FailureSent() | InnerRecordsDropped():
                 self._loss(event)
-            case ShardsListed() | MappingTroubled():
+            case ShardsListed() | MappingTroubled() | StreamReplaced() | MappingChanged():
                 self._mapping(event)
             case WorkerStarted() | WorkerDraining() | WorkerStopped():
                 self._worker(event)
@@ -115,23 +120,37 @@ class Log:
         if count:
             self._logger.warning("checkpoint not saved", **where, problem=_line(event.problem), times=count)
 
-    def _loss(self, event: RecordsDiscarded | PositionTrimmed) -> None:
-        where = {"mapping": event.mapping, "shard": event.shard, "problem": _line(event.problem)}
-        if isinstance(event, PositionTrimmed):
-            gap = {"after": str(event.after), "resumed_at": event.resumed_at}
-            self._logger.error("the stream no longer holds the records after the checkpoint", **where, **gap)
-            return
-        self._logger.error(
-            "records discarded",
-            **where,
-            condition=event.condition.value,
-            records=event.records,
-            first=event.first,
-            last=event.last,
-            attempts=event.attempts,
-        )
+    def _loss(self, event: RecordsDiscarded | PositionTrimmed | FailureSent | InnerRecordsDropped) -> None:
+        where = {"mapping": event.mapping, "shard": event.shard}
+        match event:
+            case PositionTrimmed():
+                gap = {"after": str(event.after), "resumed_at": event.resumed_at, "problem": _line(event.problem)}
+                self._logger.error("the stream no longer holds the records after the checkpoint", **where, **gap)
+            case RecordsDiscarded():
+                self._logger.error(
+                    "records discarded",
+                    **where,
+                    problem=_line(event.problem),
+                    condition=event.condition.value,
+                    records=event.records,
+                    first=event.first,
+                    last=event.last,
+                    attempts=event.attempts,
+                    delivered=event.delivered,
+                )
+            case FailureSent(problem=""):
+                told = {"destination": event.destination.value, "seconds": round(event.seconds, 3)}
+                self._logger.debug("failure report sent", **where, records=event.records, **told)
+            case FailureSent():
+                told = {"destination": event.destination.value, "problem": _line(event.problem)}
+                self._logger.error("failure report not delivered", **where, records=event.records, **told)
+            case InnerRecordsDropped():
+                told = {"records": str(event.records), "sequence_number": event.sequence_number}
+                self._logger.warning("inner records of an aggregate belong to another shard", **where, **told)
 
-    def _shard(self, event: LeaseTaken | LeaseWasLost | ShardReleased | ShardFinished | ShardFailed) -> None:
+    def _shard(
+        self, event: LeaseTaken | LeaseWasLost | ShardReleased | ShardFinished | ShardFailed | WindowClosed
+    ) -> None:
         where = {"mapping": event.mapping, "shard": event.shard}
         match event:
             case LeaseTaken():
@@ -143,12 +162,26 @@ class Log:
                 self._logger.info("shard released", **where)
             case ShardFinished():
                 self._logger.info("shard finished", **where)
+            case WindowClosed():
+                self._logger.debug("window closed", **where, start=event.start, end=event.end, early=event.early)
             case ShardFailed():
                 told = {**where, "problem": _line(event.problem)}
                 # structlog's own key for a trace: the console shows it in lines of its own, JSON as one text.
                 self._logger.error("shard failed, it starts again after a rest", **told, exception=event.traceback)
 
-    def _mapping(self, event: ShardsListed | MappingTroubled) -> None:
+    def _mapping(self, event: ShardsListed | MappingTroubled | StreamReplaced | MappingChanged) -> None:
+        match event:
+            case StreamReplaced():
+                text = "the stream was made anew under its name, it is read from its beginning"
+                self._logger.warning(text, mapping=event.mapping, shards=event.shards)
+            case MappingChanged():
+                status = event.status
+                told = {"uuid": status.mapping, "state": status.state.value, "reason": status.reason}
+                self._logger.info("mapping", mapping=event.mapping, **told, last_processing_result=_line(status.result))
+            case _:
+                self._listing(event)
+
+    def _listing(self, event: ShardsListed | MappingTroubled) -> None:
         key = (event.mapping, "", "mapping")
         if isinstance(event, ShardsListed):
             self._over("the mapping goes on", key, {"mapping": event.mapping})

@@ -7,12 +7,9 @@ shard costs time at each scrape. Ages are computed while scraping (`poller.obser
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from poller.events import (
     BatchInvoked,
@@ -20,8 +17,11 @@ from poller.events import (
     CheckpointFailed,
     CheckpointSaved,
     Event,
+    FailureSent,
+    InnerRecordsDropped,
     LeaseTaken,
     LeaseWasLost,
+    MappingChanged,
     MappingTroubled,
     PageRead,
     Polled,
@@ -33,12 +33,15 @@ from poller.events import (
     ShardFinished,
     ShardReleased,
     ShardsListed,
+    StreamReplaced,
+    WindowClosed,
     WorkerDraining,
     WorkerStarted,
     WorkerStopped,
 )
-from poller.model import Condition
+from poller.invocation import Condition
 from poller.observers.ages import ShardAges
+from poller.observers.collectors import Shards, WithoutCreated
 from poller.ports import Clock
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -47,6 +50,7 @@ POLL_RESULTS = ("records", "empty", "throttled", "expired", "error")
 BATCH_OUTCOMES = ("success", "partial_failure", "function_error", "not_invoked", "payload_too_large")
 WORKER_STATES = ("starting", "started", "draining", "stopped")
 
+_AGES = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 21600.0, 86400.0, 604800.0)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
 
 _COUNTERS = {
@@ -56,6 +60,13 @@ _COUNTERS = {
     "records_failed": "Records in attempts that were no full success: the whole batch each time (R-MET-1 FailedInvoke)",
     "records_succeeded": "Records that are done because the function took them",
     "records_filtered": "Records that no filter of the mapping wants (R-MET-1 FilteredOut)",
+    "records_dropped": "Records given up, for their age or their retries, that no destination took (R-MET-1 Dropped)",
+    "failure_records_delivered": "Records in failure reports that the destination took (R-MET-1 Delivered)",
+    "failure_deliveries_failed": "Failure reports that the destination did not take (R-MET-2)",
+    "inner_records_dropped": "Inner records of aggregates that belong to another shard (R-KPL-4)",
+    "windows_closed": "Final invocations of tumbling windows that came to an end",
+    "windows_terminated_early": "Times that the state of a tumbling window had grown too large",
+    "streams_replaced": "Times that the stream was found to be a new one under the old name",
     "retries": "Times that what was left of a batch was queued to be invoked again",
     "splits": "Batches divided in two after a function error",
     "throttles": "Reads that the stream refused for being too many",
@@ -96,7 +107,7 @@ class Metrics:
         self._last_loop_lag = Gauge("poller_loop_lag_last_seconds", "The latest such lateness", registry=registry)
         build = Info("poller_build", "The version that runs", registry=registry)
         build.info({"version": version, "python": platform.python_version()})
-        registry.register(_Shards(self._ages, self._series))
+        registry.register(Shards(self._ages, self._series))
 
     def __call__(self, event: Event) -> None:
         self._ages(event)
@@ -124,7 +135,7 @@ class Metrics:
 
         May run in a thread, so that the event loop does not wait for it.
         """
-        return generate_latest(_WithoutCreated(self._registry))
+        return generate_latest(WithoutCreated(self._registry))
 
     def _enter(self, state: str) -> None:
         for name, gauge in self._states.items():
@@ -147,7 +158,16 @@ class _Tables:
         self.discarded = counter("records_discarded", "Records given up", "condition")
         self.poll_seconds = seconds("poll", "How long a call for records took")
         self.invocation_seconds = seconds("invocation", "How long an attempt to invoke took")
+        self.iterator_age = Histogram(
+            "poller_invocation_iterator_age_seconds",
+            "Age of the last record of a batch when it was invoked (R-MET-3)",
+            ["mapping"],
+            buckets=_AGES,
+            registry=registry,
+        )
         self.shards = Gauge("poller_shards", "Shards at the last listing", ["mapping"], registry=registry)
+        problem = "1 while the last processing result is a problem, as `poller mappings` tells it (R-STATE-6)"
+        self.problem = Gauge("poller_mapping_problem", problem, ["mapping"], registry=registry)
 
 
 class _MappingSeries:
@@ -160,7 +180,9 @@ class _MappingSeries:
         self._discarded = {condition: tables.discarded.labels(mapping, condition) for condition in Condition}
         self._poll_seconds = tables.poll_seconds.labels(mapping)
         self._invocation_seconds = tables.invocation_seconds.labels(mapping)
+        self._iterator_age = tables.iterator_age.labels(mapping)
         self._shards = tables.shards.labels(mapping)
+        self._problem = tables.problem.labels(mapping)
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -176,6 +198,8 @@ class _MappingSeries:
                 self._invocation_seconds.observe(event.seconds)
                 self._count("records_delivered", event.records)
                 self._count("records_failed", 0 if event.outcome == "success" else event.records)
+                if event.iterator_age_seconds is not None:
+                    self._iterator_age.observe(event.iterator_age_seconds)
             case BatchRetried():
                 self._count("retries", 1)
                 self._count("splits", event.split)
@@ -185,6 +209,10 @@ class _MappingSeries:
                 self._count("records_filtered", event.records)
             case RecordsDiscarded():
                 self._discarded[event.condition].inc(event.records)
+                of_lambda = event.condition is not Condition.RETENTION_EXPIRED  # that one is the stream's doing
+                self._count("records_dropped", event.records if of_lambda and not event.delivered else 0)
+            case FailureSent(problem=""):
+                self._count("failure_records_delivered", event.records)
             case ShardsListed():
                 self._shards.set(event.shards)
                 self._count("listings", 1)
@@ -194,6 +222,14 @@ class _MappingSeries:
 
     def _count_once(self, event: Event) -> None:
         match event:
+            case FailureSent():
+                self._count("failure_deliveries_failed", 1)
+            case InnerRecordsDropped():
+                self._count("inner_records_dropped", event.records)
+            case WindowClosed():
+                self._count("windows_terminated_early" if event.early else "windows_closed", 1)
+            case StreamReplaced():
+                self._count("streams_replaced", 1)
             case LeaseTaken():
                 self._count("leases_taken", 1)
             case LeaseWasLost():
@@ -210,6 +246,8 @@ class _MappingSeries:
                 self._count("trimmed_gaps", 1)
             case MappingTroubled():
                 self._count("mapping_troubles", 1)
+            case MappingChanged():
+                self._problem.set(event.status.result.startswith("PROBLEM"))
             case ShardReleased():
                 pass  # shows in poller_leases_held
             case _:
@@ -218,51 +256,3 @@ class _MappingSeries:
     def _count(self, name: str, amount: float) -> None:
         if amount:
             self._counters[name].inc(amount)
-
-
-class _Shards(Collector):
-    """What is computed at each scrape; a shard that is gone simply is not told any more."""
-
-    def __init__(self, ages: ShardAges, mappings: Iterable[str]) -> None:
-        self._ages = ages
-        self._mappings = mappings
-
-    def collect(self) -> Iterable[Metric]:
-        labels = ["mapping", "shard"]
-        iterator = GaugeMetricFamily(
-            "poller_iterator_age_seconds",
-            "Age of the oldest record that is not done; if none waits, time since the last answer of the stream "
-            "plus how far behind it was; before that, time since the lease was taken (R-MET-3)",
-            labels=labels,
-        )
-        behind = GaugeMetricFamily(
-            "poller_behind_seconds", "How far behind the stream said the read was, plus the time since", labels=labels
-        )
-        checkpoint = GaugeMetricFamily(
-            "poller_checkpoint_age_seconds",
-            "How long records have waited without a checkpoint moving on; 0 if none waits",
-            labels=labels,
-        )
-        for each in self._ages.all():
-            values = [each.mapping, each.shard]
-            iterator.add_metric(values, each.iterator_age)
-            checkpoint.add_metric(values, each.checkpoint_age)
-            if each.behind is not None:
-                behind.add_metric(values, each.behind)
-        leases = GaugeMetricFamily("poller_leases_held", "Shards that this worker reads", labels=["mapping"])
-        held = self._ages.held()
-        for mapping in list(self._mappings):
-            leases.add_metric([mapping], held.get(mapping, 0))
-        return [iterator, behind, checkpoint, leases]
-
-
-class _WithoutCreated(Collector):
-    """Leaves out the ``_created`` series, which would double the counters for nothing."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
-
-    def collect(self) -> Iterable[Metric]:
-        for family in self._registry.collect():
-            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
-            yield family

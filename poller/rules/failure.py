@@ -8,18 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
+from poller.invocation import Chunk, Condition, FunctionFailed, NotInvoked, Outcome, PayloadTooLarge, Succeeded, Verdict
 from poller.mapping import FailurePolicy
-from poller.model import (
-    Chunk,
-    Condition,
-    FunctionFailed,
-    NotInvoked,
-    Outcome,
-    PayloadTooLarge,
-    Record,
-    Succeeded,
-    Verdict,
-)
+from poller.model import Record
 from poller.rules.pacing import backoff_seconds
 from poller.rules.partial_response import first_failure
 

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 from multidict import CIMultiDictProxy
 
-from poller.model import FunctionFailed, Invocation, NotInvoked, Outcome, PayloadTooLarge, Succeeded
+from poller.invocation import FunctionFailed, Invocation, NotInvoked, Outcome, PayloadTooLarge, Succeeded
 
 ANSWER_BYTES_MAX = 6 * 1024 * 1024
 """Lambda's cap on an answer, here on the bytes after decompression, so that no small answer can fill the memory."""

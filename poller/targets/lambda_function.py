@@ -7,7 +7,7 @@ from typing import Any
 
 from poller.aws import AWS_ERRORS, Aws, error_code, translate
 from poller.errors import SourceGone, Unavailable
-from poller.model import FunctionFailed, Invocation, NotInvoked, Outcome, PayloadTooLarge, Succeeded
+from poller.invocation import FunctionFailed, Invocation, NotInvoked, Outcome, PayloadTooLarge, Succeeded
 
 READ_TIMEOUT_SECONDS = 905.0
 """No function runs longer than 15 minutes; its own time-out is Lambda's to enforce."""

@@ -24,7 +24,7 @@ from anyio import from_thread
 from anyio.lowlevel import checkpoint_if_cancelled, current_token
 
 from poller.errors import ConfigError
-from poller.model import FunctionFailed, Invocation, Outcome, Succeeded
+from poller.invocation import FunctionFailed, Invocation, Outcome, Succeeded
 from poller.targets.context import LambdaContext
 
 Handler = Callable[[object, LambdaContext], object]

@@ -23,6 +23,7 @@ url = "sqlite:///poller.db"
 [functions.orders-handler]
 handler = "package.module:function"
 timeout_seconds = 60
+payload_bytes_max = 1000000
 [[event_source_mappings]]
 name = "orders"
 event_source_arn = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
@@ -34,6 +35,11 @@ maximum_retry_attempts = -1
 maximum_record_age_in_seconds = -1
 bisect_batch_on_function_error = false
 function_response_types = ["ReportBatchItemFailures"]
+filter_criteria = { filters = [{ pattern = '{"data":{"type":["order"]}}' }] }
+parallelization_factor = 2
+tumbling_window_in_seconds = 0
+destination_config = { on_failure = { destination = "arn:aws:sqs:us-east-1:123456789012:failures" } }
+deaggregate = false
 enabled = true
 """
 

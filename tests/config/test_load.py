@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from poller.arns import DestinationKind, destination_kind
 from poller.config import AwsSettings, FunctionSettings, ServerSettings, WorkerSettings
-from poller.mapping import BatchPolicy, FailurePolicy, mapping_id
+from poller.errors import ConfigError
+from poller.mapping import PAYLOAD_BYTES_MAX, BatchPolicy, FailurePolicy, mapping_id
 from tests.config.full import FULL, MINIMAL, loaded
 
 KINESIS = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
@@ -20,12 +22,15 @@ def test_the_full_example_loads(tmp_path: Path) -> None:
     assert settings.server == ServerSettings("127.0.0.1", 9464)
     assert settings.aws == AwsSettings("us-east-1", "http://127.0.0.1:5000", {"kinesis": "http://127.0.0.1:4567"})
     assert settings.store_url == "sqlite:///poller.db"
-    handler = FunctionSettings("orders-handler", "package.module:function", None, 60.0)
+    handler = FunctionSettings("orders-handler", "package.module:function", None, 60.0, 1_000_000)
     assert settings.functions == {"orders-handler": handler}
     (mapping,) = settings.mappings
     assert (mapping.name, mapping.source_arn, mapping.function_name) == ("orders", KINESIS, "orders-handler")
     assert mapping.starting_position == "TRIM_HORIZON"
-    assert mapping.batch == BatchPolicy()
+    assert mapping.batch == BatchPolicy(payload_bytes_max=1_000_000)
+    assert (mapping.lanes, mapping.tumbling_window_seconds, mapping.deaggregate) == (2, 0, False)
+    assert mapping.destination == "arn:aws:sqs:us-east-1:123456789012:failures"
+    assert mapping.filter_patterns == ('{"data":{"type":["order"]}}',)
     assert mapping.failure == FailurePolicy(report_item_failures=True)
     assert mapping.enabled
 
@@ -40,6 +45,57 @@ def test_three_keys_are_enough(tmp_path: Path) -> None:
     assert settings.store_url == "sqlite:///poller.db"
     assert settings.mappings[0].failure == FailurePolicy()
     assert settings.mappings[0].name == "orders"
+
+
+@pytest.mark.parametrize(
+    ("destination", "kind"),
+    [
+        ("arn:aws:sqs:us-east-1:123456789012:failures", DestinationKind.SQS),
+        ("arn:aws:sns:us-east-1:123456789012:failures", DestinationKind.SNS),
+        ("arn:aws-cn:s3:::my.bucket-1", DestinationKind.S3),
+        ("file:///var/lib/poller/failures.jsonl", DestinationKind.FILE),
+        ("https://example.org/failures?key=1", DestinationKind.HTTP),
+        ("http://127.0.0.1:8080", DestinationKind.HTTP),
+        ("arn:aws:sqs:us-east-1:123456789012:failures.fifo", None),
+        ("arn:aws:sns:us-east-1:123456789012:failures.fifo", None),
+        ("kafka://topic", None),
+        ("file://host/failures.jsonl", None),
+        ("failures.jsonl", None),
+    ],
+)
+def test_failures_may_go_to_queues_topics_buckets_files_and_urls(
+    tmp_path: Path, destination: str, kind: DestinationKind | None
+) -> None:
+    """R-DEST-1, R-VAL-16."""
+    assert destination_kind(destination) is kind
+    text = f'{MINIMAL}destination_config = {{ on_failure = {{ destination = "{destination}" }} }}\n'
+    if kind is None:
+        with pytest.raises(ConfigError, match="is no destination for failures"):
+            loaded(tmp_path, text)
+    else:
+        assert loaded(tmp_path, text).mappings[0].destination == destination
+
+
+def test_an_empty_destination_is_none(tmp_path: Path) -> None:
+    """R-API-10."""
+    text = f'{MINIMAL}destination_config = {{ on_failure = {{ destination = "" }} }}\n'
+    assert loaded(tmp_path, text).mappings[0].destination is None
+
+
+def test_aggregates_are_opened_for_consumers_unless_told_otherwise(tmp_path: Path) -> None:
+    """R-KPL-1, R-KPL-2."""
+    consumer = MINIMAL.replace("stream/orders", "stream/orders/consumer/fast:1700000000")
+    assert not loaded(tmp_path, MINIMAL).mappings[0].deaggregate
+    assert loaded(tmp_path, MINIMAL + "deaggregate = true\n").mappings[0].deaggregate
+    assert loaded(tmp_path, consumer).mappings[0].deaggregate
+    assert not loaded(tmp_path, consumer + "deaggregate = false\n").mappings[0].deaggregate
+
+
+def test_a_payload_limit_is_for_functions_that_are_not_lambdas(tmp_path: Path) -> None:
+    """R-PORT-10."""
+    text = f'[functions.orders-handler]\nurl = "http://h"\npayload_bytes_max = 20000000\n{MINIMAL}'
+    assert loaded(tmp_path, text).mappings[0].batch.payload_bytes_max == 20_000_000
+    assert loaded(tmp_path, MINIMAL).mappings[0].batch.payload_bytes_max == PAYLOAD_BYTES_MAX
 
 
 def test_a_mapping_keeps_its_id_when_only_its_label_changes(tmp_path: Path) -> None:

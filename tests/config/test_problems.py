@@ -15,6 +15,7 @@ from tests.config.full import FULL, MINIMAL, NOW, loaded
 
 MAPPING = "event_source_mappings[0]"
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
+QUEUE = "arn:aws:sqs:us-east-1:123456789012:failures"
 
 
 def problems(folder: Path, text: str, **environ: str) -> list[str]:
@@ -68,86 +69,101 @@ TABLE = [
     ),
     ("handler =", "url = 'ftp://h'", "13: functions.orders-handler.url: 'ftp://h' is not a URL; "),
     ("timeout_sec", "timeout_seconds = 0", "14: functions.orders-handler.timeout_seconds: 0 is out of range; "),
-    ("name =", "name = ' '", f"16: {MAPPING}.name: must be a readable text; "),
-    ("event_source_arn", "", f"15: {MAPPING}.event_source_arn: Unrecognized event source. Give the ARN of a Kinesis "),
+    ("name =", "name = ' '", f"17: {MAPPING}.name: must be a readable text; "),
+    ("event_source_arn", "", f"16: {MAPPING}.event_source_arn: Unrecognized event source. Give the ARN of a Kinesis "),
     (
         "event_source_arn",
         "event_source_arn = 'arn:aws:dynamodb:us-east-1:123456789012:table/items'",
-        f"17: {MAPPING}.event_source_arn: Unrecognized event source. This is a table: give the ARN of its stream, ",
-    ),
-    (
-        "event_source_arn",
-        f"event_source_arn = '{STREAM}/consumer/fast:1700000000'",
-        f"17: {MAPPING}.event_source_arn: this is a consumer, and enhanced fan-out is not supported by this ",
+        f"18: {MAPPING}.event_source_arn: Unrecognized event source. This is a table: give the ARN of its stream, ",
     ),
     (
         "event_source_arn",
         "event_source_arn = '${ARN}'",
-        f"17: {MAPPING}.event_source_arn: the environment variable ARN ",
+        f"18: {MAPPING}.event_source_arn: the environment variable ARN ",
     ),
-    ("function_name", "function_name = 'not a name'", f"18: {MAPPING}.function_name: 1 validation error detected: "),
-    ("starting_pos", "starting_positon = 'LATEST'", f"19: {MAPPING}.starting_positon: unknown key; did you mean start"),
-    ("starting_pos", "startingPosition = 'LATEST'", f"19: {MAPPING}.startingPosition: unknown key; did you mean start"),
-    ("starting_pos", "", f"15: {MAPPING}.starting_position: 1 validation error detected: Value null at 'startingPos"),
+    ("function_name", "function_name = 'not a name'", f"19: {MAPPING}.function_name: 1 validation error detected: "),
+    ("starting_pos", "starting_positon = 'LATEST'", f"20: {MAPPING}.starting_positon: unknown key; did you mean start"),
+    ("starting_pos", "startingPosition = 'LATEST'", f"20: {MAPPING}.startingPosition: unknown key; did you mean start"),
+    ("starting_pos", "", f"16: {MAPPING}.starting_position: 1 validation error detected: Value null at 'startingPos"),
     (
         "starting_pos",
         "starting_position = 'AT_TIMESTAMP'",
-        f"15: {MAPPING}.starting_position_timestamp: Need to specify a timestamp; ",
+        f"16: {MAPPING}.starting_position_timestamp: Need to specify a timestamp; ",
     ),
     (
         "starting_pos",
         "starting_position = 'AT_TIMESTAMP'\nstarting_position_timestamp = 2026-01-01T00:00:00",
-        f"20: {MAPPING}.starting_position_timestamp: the time has no zone; ",
+        f"21: {MAPPING}.starting_position_timestamp: the time has no zone; ",
     ),
     (
         "starting_pos",
         "starting_position = 'AT_TIMESTAMP'\nstarting_position_timestamp = 2026-01-01",
-        f"20: {MAPPING}.starting_position_timestamp: must be a date and time, not a date or time; ",
+        f"21: {MAPPING}.starting_position_timestamp: must be a date and time, not a date or time; ",
     ),
     (
         "starting_pos",
         "starting_position = 'AT_TIMESTAMP'\nstarting_position_timestamp = 1e300",
-        f"20: {MAPPING}.starting_position_timestamp: 1e+300 is out of range; ",
+        f"21: {MAPPING}.starting_position_timestamp: 1e+300 is out of range; ",
     ),
     (
         "starting_pos",
         "starting_position = 'AT_TIMESTAMP'\nstarting_position_timestamp = 'yesterday'",
-        f"20: {MAPPING}.starting_position_timestamp: 'yesterday' is not a date and time; ",
+        f"21: {MAPPING}.starting_position_timestamp: 'yesterday' is not a date and time; ",
     ),
     (
         "starting_pos",
         "starting_position = 'AT_TIMESTAMP'\nstarting_position_timestamp = 1800000001",
-        f"20: {MAPPING}.starting_position_timestamp: Received Exception while reading from provided stream. The times",
+        f"21: {MAPPING}.starting_position_timestamp: Received Exception while reading from provided stream. The times",
     ),
-    ("batch_size", "batch_size = 10001", f"20: {MAPPING}.batch_size: 1 validation error detected: Value '10001' at 'b"),
-    ("batch_size", "batch_size = true", f"20: {MAPPING}.batch_size: must be a whole number, not a boolean; "),
+    ("batch_size", "batch_size = 10001", f"21: {MAPPING}.batch_size: 1 validation error detected: Value '10001' at 'b"),
+    ("batch_size", "batch_size = true", f"21: {MAPPING}.batch_size: must be a whole number, not a boolean; "),
     (
         "batch_size",
         "batch_size = '5'",
-        f"20: {MAPPING}.batch_size: must be a whole number, not a string; write it with",
+        f"21: {MAPPING}.batch_size: must be a whole number, not a string; write it with",
     ),
-    ("batch_size", "batch_size = 5.0", f"20: {MAPPING}.batch_size: must be a whole number, not a number; "),
+    ("batch_size", "batch_size = 5.0", f"21: {MAPPING}.batch_size: must be a whole number, not a number; "),
     (
         "bisect",
         "bisect_batch_on_function_error = 1",
-        f"24: {MAPPING}.bisect_batch_on_function_error: must be true or fa",
+        f"25: {MAPPING}.bisect_batch_on_function_error: must be true or fa",
     ),
-    ("function_resp", "function_response_types = [1]", f"25: {MAPPING}.function_response_types[0]: must be a string, "),
+    ("function_resp", "function_response_types = [1]", f"26: {MAPPING}.function_response_types[0]: must be a string, "),
     (
         "function_resp",
         "function_response_types = ['${A}']",
-        f"25: {MAPPING}.function_response_types[0]: the environmen",
+        f"26: {MAPPING}.function_response_types[0]: the environmen",
     ),
-    ("enabled", "topics = ['t']", f"26: {MAPPING}.topics: not a setting for Kinesis or DynamoDB streams; "),
-    *(
-        ("enabled", f"{key} = 1", f"26: {MAPPING}.{key}: not supported by this version yet; ")
-        for key in (
-            "parallelization_factor",
-            "tumbling_window_in_seconds",
-            "destination_config",
-            "deaggregate",
-        )
+    ("enabled", "topics = ['t']", f"32: {MAPPING}.topics: not a setting for Kinesis or DynamoDB streams; "),
+    ("enabled", "kms_key_arn = 'k'", f"32: {MAPPING}.kms_key_arn: filters are not encrypted here; remove it"),
+    ("parallel", "parallelization_factor = 11", f"28: {MAPPING}.parallelization_factor: 1 validation error detected: "),
+    (
+        "tumbling",
+        "tumbling_window_in_seconds = -1",
+        f"29: {MAPPING}.tumbling_window_in_seconds: 1 validation error de",
     ),
+    ("deaggregate", "deaggregate = 1", f"31: {MAPPING}.deaggregate: must be true or false, not a whole number; "),
+    (
+        "destination",
+        "destination_config = 1",
+        f"30: {MAPPING}.destination_config: must be a table, not a whole number; ",
+    ),
+    (
+        "destination",
+        f"destination_config = {{ on_failure = '{QUEUE}' }}",
+        f"30: {MAPPING}.destination_config.on_failure: must be a table, not a string; ",
+    ),
+    (
+        "destination",
+        f"destination_config = {{ on_failure = {{ destination = '{QUEUE}.fifo' }} }}",
+        f"30: {MAPPING}.destination_config: '{QUEUE}.fifo' is no destination for failures; a queue or topic must be a ",
+    ),
+    (
+        "destination",
+        f"destination_config = {{ on_success = {{ destination = '{QUEUE}' }} }}",
+        f"30: {MAPPING}.destination_config: OnSuccess configuration is not supported for event source mappings. Remove",
+    ),
+    ("payload", "payload_bytes_max = 0", "15: functions.orders-handler.payload_bytes_max: 0 is out of range; "),
 ]
 
 

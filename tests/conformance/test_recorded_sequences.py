@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from poller.invocation import FunctionFailed
 from poller.mapping import BatchPolicy, FailurePolicy
-from poller.model import FunctionFailed
 from tests.builders import record
 from tests.engine.running import deliver, names, poison, run
 from tests.fakes import ScriptedSource, ScriptedTarget

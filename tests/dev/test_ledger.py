@@ -9,8 +9,9 @@ import pytest
 
 from poller.dev.ledger import Balance, CountedTarget, Ledger, Seen, seen
 from poller.events import RecordsDiscarded
+from poller.invocation import Condition, FunctionFailed, Invocation, Succeeded
 from poller.mapping import FailurePolicy
-from poller.model import Condition, FunctionFailed, Invocation, SequenceNumber, ShardId, Succeeded
+from poller.model import SequenceNumber, ShardId
 from tests.builders import STREAM, mapping
 from tests.fakes import ScriptedTarget
 

@@ -6,7 +6,8 @@ import io
 
 from poller.dev.view import View
 from poller.events import BatchInvoked, BatchRetried, LeaseTaken, PageRead, Polled, RecordsDiscarded, RecordsSettled
-from poller.model import TRIM_HORIZON, Condition, Position, SequenceNumber, ShardId
+from poller.invocation import Condition
+from poller.model import TRIM_HORIZON, Position, SequenceNumber, ShardId
 
 SHARD = ShardId("shardId-000000000000")
 ONE = SequenceNumber("1")

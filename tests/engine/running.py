@@ -10,8 +10,9 @@ import anyio
 from poller.engine.supervisor import Supervisor
 from poller.engine.worker import Worker
 from poller.events import RecordsDiscarded
+from poller.invocation import FunctionFailed, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy
-from poller.model import FunctionFailed, Row, Succeeded, WorkerId
+from poller.model import Row, WorkerId
 from poller.rules.leasing import LeaseTimes
 from poller.stores.memory import MemoryStore
 from tests.builders import mapping as a_mapping

@@ -9,8 +9,9 @@ import anyio
 import pytest
 
 from poller.events import RecordsFiltered
+from poller.invocation import FunctionFailed, Succeeded
 from poller.mapping import BatchPolicy
-from poller.model import FunctionFailed, Record, SequenceNumber, Succeeded
+from poller.model import Record, SequenceNumber
 from poller.rules.filtering import Filters, document
 from tests.builders import record
 from tests.engine.running import run

@@ -18,8 +18,9 @@ from poller.events import (
     ShardReleased,
     WorkerStopped,
 )
+from poller.invocation import FunctionFailed, NotInvoked, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy
-from poller.model import Checkpoint, FunctionFailed, NotInvoked, Position, Shard, ShardId, Succeeded, WorkerId
+from poller.model import Checkpoint, Position, Shard, ShardId, WorkerId
 from poller.stores.memory import MemoryStore
 from tests.builders import mapping, record, records
 from tests.engine.running import deliver, new_worker, poison, run

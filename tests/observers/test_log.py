@@ -9,7 +9,7 @@ import logging
 import pytest
 
 from poller.events import BatchInvoked, MappingTroubled, Polled, RecordsDiscarded, ShardFailed, ShardsListed
-from poller.model import Condition
+from poller.invocation import Condition
 from poller.observers.log import Log
 from poller.observers.logging_setup import configure_logging
 from tests.observers.test_metrics import EVERY, NINE, ONE, Clock, S

@@ -6,13 +6,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from poller import events as all_events
+from poller.arns import DestinationKind
 from poller.events import (
     BatchInvoked,
     BatchRetried,
     CheckpointFailed,
     CheckpointSaved,
+    FailureSent,
+    InnerRecordsDropped,
     LeaseTaken,
     LeaseWasLost,
+    MappingChanged,
     MappingTroubled,
     PageRead,
     Polled,
@@ -24,11 +28,15 @@ from poller.events import (
     ShardFinished,
     ShardReleased,
     ShardsListed,
+    StreamReplaced,
+    WindowClosed,
     WorkerDraining,
     WorkerStarted,
     WorkerStopped,
 )
-from poller.model import TRIM_HORIZON, Condition, Position, SequenceNumber, ShardId
+from poller.invocation import Condition
+from poller.mapping import MappingStatus, State
+from poller.model import TRIM_HORIZON, MappingId, Position, SequenceNumber, ShardId
 from poller.observers.metrics import Metrics
 
 S = ShardId("shardId-000000000000")
@@ -42,6 +50,12 @@ EVERY = [
     RecordsSettled("orders", S, 9, 7, Position("AFTER:9"), 995.0),
     RecordsFiltered("orders", S, 3),
     RecordsDiscarded("orders", S, Condition.RECORD_AGE_EXCEEDED, 2, ONE, NINE, 1, "too old"),
+    RecordsDiscarded("orders", S, Condition.RETRY_ATTEMPTS_EXHAUSTED, 4, ONE, NINE, 1, "boom", delivered=True),
+    FailureSent("orders", S, DestinationKind.SQS, 4, 0.1),
+    FailureSent("orders", S, DestinationKind.SQS, 4, 0.1, "denied"),
+    InnerRecordsDropped("orders", S, ONE, 6),
+    WindowClosed("orders", S, 0, 30, early=False),
+    WindowClosed("orders", S, 0, 30, early=True),
     PositionTrimmed("orders", S, TRIM_HORIZON, NINE, "trimmed"),
     CheckpointSaved("orders", S, Position("AFTER:9")),
     CheckpointFailed("orders", S, "away"),
@@ -52,6 +66,8 @@ EVERY = [
     ShardFailed("orders", S, "ValueError()", "Traceback"),
     ShardsListed("orders", 4, 2),
     MappingTroubled("orders", "no such stream"),
+    StreamReplaced("orders", 2),
+    MappingChanged("orders", MappingStatus(MappingId("uuid"), State.ENABLED, result="PROBLEM: no such stream")),
     WorkerStarted("w/1", 1),
     WorkerDraining(25.0),
     WorkerStopped(drained=True),
@@ -106,6 +122,14 @@ def test_every_event_there_is_can_be_heard(metrics):
         ("poller_records_failed_total", {}, 10),
         ("poller_records_succeeded_total", {}, 7),
         ("poller_records_discarded_total", {"condition": "RecordAgeExceeded"}, 2),
+        ("poller_records_dropped_total", {}, 2),
+        ("poller_failure_records_delivered_total", {}, 4),
+        ("poller_failure_deliveries_failed_total", {}, 1),
+        ("poller_inner_records_dropped_total", {}, 6),
+        ("poller_windows_closed_total", {}, 1),
+        ("poller_windows_terminated_early_total", {}, 1),
+        ("poller_streams_replaced_total", {}, 1),
+        ("poller_mapping_problem", {}, 1),
         ("poller_batches_total", {"outcome": "function_error"}, 1),
         ("poller_batches_total", {"outcome": "success"}, 0),
         ("poller_records_filtered_total", {}, 3),

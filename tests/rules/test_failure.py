@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from poller.invocation import Chunk, Condition, FunctionFailed, NotInvoked, PayloadTooLarge, Succeeded
 from poller.mapping import FailurePolicy
-from poller.model import Chunk, Condition, FunctionFailed, NotInvoked, PayloadTooLarge, Succeeded
 from poller.rules.failure import RETRY_AFTER_SECONDS_MAX, expire, judge, seconds_to_expiry
 from tests.builders import chunk, numbers, record, records
 from tests.virtual import EPOCH

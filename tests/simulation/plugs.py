@@ -26,18 +26,8 @@ from poller.events import (
     ShardFinished,
     WorkerStopped,
 )
-from poller.model import (
-    FunctionFailed,
-    Invocation,
-    Listing,
-    NotInvoked,
-    Outcome,
-    Page,
-    Position,
-    Shard,
-    ShardId,
-    Succeeded,
-)
+from poller.invocation import FunctionFailed, Invocation, NotInvoked, Outcome, Succeeded
+from poller.model import Listing, Page, Position, Shard, ShardId
 from poller.rules.pacing import KINESIS
 from poller.sources.polling import Answer, ShardPolling
 from poller.stores.memory import MemoryStore

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from aiohttp import web
 
-from poller.model import FunctionFailed, Invocation, NotInvoked, PayloadTooLarge, Succeeded
+from poller.invocation import FunctionFailed, Invocation, NotInvoked, PayloadTooLarge, Succeeded
 from poller.targets import http
 from poller.targets.http import HttpTarget
 from tests.http_endpoint import endpoint

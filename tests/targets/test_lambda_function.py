@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from poller.aws import Aws
-from poller.model import FunctionFailed, Invocation, NotInvoked, PayloadTooLarge, Succeeded
+from poller.invocation import FunctionFailed, Invocation, NotInvoked, PayloadTooLarge, Succeeded
 from poller.targets import lambda_function
 from poller.targets.lambda_function import LambdaTarget
 from tests.http_endpoint import endpoint

@@ -15,7 +15,7 @@ import anyio.lowlevel
 import pytest
 
 from poller.errors import ConfigError
-from poller.model import FunctionFailed, Invocation, Succeeded
+from poller.invocation import FunctionFailed, Invocation, Succeeded
 from poller.rules.partial_response import first_failure
 from poller.targets.python import PythonTarget, load_handler
 

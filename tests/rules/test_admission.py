@@ -1,4 +1,4 @@
-"""Lambda's refusals of a mapping, by the table: this file is the proof of R-VAL-1 to R-VAL-10, 18, 21 and 30."""
+"""Lambda's refusals of a mapping, by the table: this file shows R-VAL-1 to R-VAL-10, 13 to 16, 18, 21, 30."""
 
 from __future__ import annotations
 
@@ -6,25 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from poller.mapping import (
-    PAYLOAD_BYTES_MAX,
-    BatchPolicy,
-    FailurePolicy,
-    Request,
-    SourceKind,
-    already_exists,
-    build,
-    mapping_id,
-    source_kind,
-    source_name,
-    violations,
-)
+from poller.admission import Request, already_exists, build, violations
+from poller.arns import SourceKind, source_kind, source_name
+from poller.mapping import PAYLOAD_BYTES_MAX, BatchPolicy, FailurePolicy, mapping_id
 
 NOW = 1_789_808_133.339
 KINESIS = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
 CONSUMER = f"{KINESIS}/consumer/fast:1700000000"
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/items"
 DYNAMODB = f"{TABLE}/stream/2026-01-01T00:00:00.000"
+QUEUE = "arn:aws:sqs:us-east-1:123456789012:failures"
 GOOD = Request(event_source_arn=KINESIS, function_name="orders-handler", starting_position="TRIM_HORIZON")
 AT = replace(GOOD, starting_position="AT_TIMESTAMP", starting_position_timestamp=NOW - 60)
 
@@ -104,6 +95,54 @@ REFUSED = [
         "maximum_record_age_in_seconds",
         _smithy("'604801'", "maximumRecordAgeInSeconds", "Member must have value less than or equal to 604800"),
         id="R-VAL-7 record age",
+    ),
+    pytest.param(
+        replace(GOOD, parallelization_factor=11),
+        "parallelization_factor",
+        _smithy("'11'", "parallelizationFactor", "Member must have value less than or equal to 10"),
+        id="R-VAL-7 parallelization factor",
+    ),
+    pytest.param(
+        replace(GOOD, tumbling_window_in_seconds=901),
+        "tumbling_window_in_seconds",
+        _smithy("'901'", "tumblingWindowInSeconds", "Member must have value less than or equal to 900"),
+        id="R-VAL-7 tumbling window",
+    ),
+    pytest.param(
+        replace(GOOD, parallelization_factor=2, tumbling_window_in_seconds=30),
+        "parallelization_factor",
+        "Parallelization factor must be equal to 1 when tumbling window period is configured",
+        id="R-VAL-13 factor with windows, R-PAR-6",
+    ),
+    pytest.param(
+        replace(GOOD, filter_patterns=('{"data":{"a":[1]}}',), tumbling_window_in_seconds=30),
+        "filter_criteria",
+        "Filter criteria are not supported when tumbling window period is configured",
+        id="R-VAL-14 filters with windows, R-FILT-4",
+    ),
+    pytest.param(
+        replace(GOOD, on_success_destination=QUEUE),
+        "destination_config",
+        "OnSuccess configuration is not supported for event source mappings.",
+        id="R-VAL-15 on success",
+    ),
+    pytest.param(
+        replace(GOOD, on_failure_destination=f"{QUEUE}.fifo"),
+        "destination_config",
+        f"'{QUEUE}.fifo' is no destination for failures",
+        id="R-VAL-16 FIFO queue",
+    ),
+    pytest.param(
+        replace(GOOD, on_failure_destination=f"file:///{'a' * 350}"),
+        "destination_config",
+        _smithy(f"'file:///{'a' * 350}'", "destinationConfig", "Member must have length less than or equal to 350"),
+        id="destination too long",
+    ),
+    pytest.param(
+        replace(GOOD, event_source_arn=DYNAMODB, deaggregate=True),
+        "deaggregate",
+        "there are no aggregates in DynamoDB streams",
+        id="aggregates of DynamoDB",
     ),
     pytest.param(
         replace(GOOD, batch_size=0),

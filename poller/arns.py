@@ -1,0 +1,62 @@
+"""What an address names: this file is the forms of the ARNs and URLs that a mapping may hold."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+
+class SourceKind(StrEnum):
+    """What an event source ARN names; a table is recognised only to be refused with good advice."""
+
+    KINESIS_STREAM = "kinesis stream"
+    KINESIS_CONSUMER = "kinesis consumer"
+    DYNAMODB_STREAM = "dynamodb stream"
+    DYNAMODB_TABLE = "dynamodb table"
+
+
+class DestinationKind(StrEnum):
+    """Where failures may go; the last two are beyond Lambda (R-DEST-1)."""
+
+    SQS = "sqs"
+    SNS = "sns"
+    S3 = "s3"
+    FILE = "file"
+    HTTP = "http"
+
+
+_KINESIS = r"arn:aws[a-z0-9-]*:kinesis:[a-z0-9-]+:[0-9]{12}:stream/[a-zA-Z0-9_.-]{1,128}"
+_TABLE = r"arn:aws[a-z0-9-]*:dynamodb:[a-z0-9-]+:[0-9]{12}:table/[a-zA-Z0-9_.-]{3,255}"
+_SOURCES = {
+    SourceKind.KINESIS_STREAM: re.compile(_KINESIS),
+    SourceKind.KINESIS_CONSUMER: re.compile(_KINESIS + r"/consumer/[a-zA-Z0-9_.-]+:[0-9]+"),
+    SourceKind.DYNAMODB_STREAM: re.compile(_TABLE + r"/stream/[^/\s]+"),
+    SourceKind.DYNAMODB_TABLE: re.compile(_TABLE),
+}
+_DESTINATIONS = {
+    DestinationKind.SQS: re.compile(r"arn:aws[a-z0-9-]*:sqs:[a-z0-9-]+:[0-9]{12}:[a-zA-Z0-9_-]{1,80}"),
+    DestinationKind.SNS: re.compile(r"arn:aws[a-z0-9-]*:sns:[a-z0-9-]+:[0-9]{12}:[a-zA-Z0-9_-]{1,256}"),
+    DestinationKind.S3: re.compile(r"arn:aws[a-z0-9-]*:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"),
+    DestinationKind.FILE: re.compile(r"file:///[^\s?#]*[^\s?#/]"),
+    DestinationKind.HTTP: re.compile(r"https?://[^\s/?#]+\S*"),
+}
+
+
+def source_kind(arn: str) -> SourceKind | None:
+    """What ``arn`` names, or ``None`` if it is no ARN of a stream, consumer or table."""
+    return next((kind for kind, pattern in _SOURCES.items() if pattern.fullmatch(arn)), None)
+
+
+def source_name(arn: str) -> str:
+    """The name of the stream or table in ``arn``, which `source_kind` recognises."""
+    return arn.split("/")[1]
+
+
+def stream_arn(arn: str) -> str:
+    """The Kinesis stream of a consumer's ARN; any other ARN as it is."""
+    return arn.partition("/consumer/")[0]
+
+
+def destination_kind(destination: str) -> DestinationKind | None:
+    """What ``destination`` names, or ``None`` if failures cannot go there (R-DEST-1, R-VAL-16)."""
+    return next((kind for kind, pattern in _DESTINATIONS.items() if pattern.fullmatch(destination)), None)
