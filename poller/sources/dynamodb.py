@@ -73,6 +73,8 @@ class DynamoDBSource:
         )
         return polling.pages()
 
+    reread = read  # two readers of a shard are what the service allows (R-DDB-3)
+
     async def aclose(self) -> None:
         """Nothing to do: the clients are the door's."""
 

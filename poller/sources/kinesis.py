@@ -63,6 +63,8 @@ class KinesisSource:
         )
         return polling.pages()
 
+    reread = read  # iterators are many, and none minds another
+
     async def aclose(self) -> None:
         """Nothing to do: the clients are the door's."""
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import anyio.lowlevel
 
 from poller.errors import LeaseLost
+from poller.mapping import MappingStatus
 from poller.model import Checkpoint, Lease, MappingId, Row, Shard, ShardId, WorkerId
 from poller.ports import Clock
 
@@ -18,16 +19,29 @@ class MemoryStore:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._rows: dict[tuple[MappingId, ShardId], Row] = {}
+        self._statuses: dict[MappingId, MappingStatus] = {}
 
     async def rows(self, mapping: MappingId) -> Sequence[Row]:
         await anyio.lowlevel.checkpoint()
         return [row for (of, _), row in self._rows.items() if of == mapping]
 
-    async def create(self, mapping: MappingId, shards: Sequence[tuple[Shard, Checkpoint]]) -> None:
+    async def create(
+        self,
+        mapping: MappingId,
+        shards: Sequence[tuple[Shard, Checkpoint]],
+        *,
+        stream: str = "",
+        replacing: Sequence[Row] = (),
+    ) -> None:
         await anyio.lowlevel.checkpoint()
+        for old in replacing:
+            row = self._rows.get((mapping, old.shard))
+            if row is not None and row.stream == old.stream:
+                del self._rows[mapping, old.shard]
         for shard, checkpoint in shards:
             lease = Lease(mapping, shard.id, owner=None)
-            self._rows.setdefault((mapping, shard.id), Row(lease, shard.parents, checkpoint, self._clock.now()))
+            row = Row(lease, shard.parents, checkpoint, self._clock.now(), stream)
+            self._rows.setdefault((mapping, shard.id), row)
 
     async def take(self, lease: Lease, owner: WorkerId) -> Lease | None:
         await anyio.lowlevel.checkpoint()
@@ -59,6 +73,14 @@ class MemoryStore:
         await anyio.lowlevel.checkpoint()
         for shard in shards:
             self._rows.pop((mapping, shard), None)
+
+    async def status(self, mapping: MappingId) -> MappingStatus | None:
+        await anyio.lowlevel.checkpoint()
+        return self._statuses.get(mapping)
+
+    async def report(self, status: MappingStatus) -> None:
+        await anyio.lowlevel.checkpoint()
+        self._statuses[status.mapping] = status
 
     async def aclose(self) -> None:
         """Nothing to do."""

@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from poller.errors import ConfigError, LeaseLost
-from poller.model import Checkpoint, Lease, MappingId, Position, Row, Shard, ShardId, WorkerId
+from poller.mapping import MappingStatus, State
+from poller.model import Checkpoint, Lease, MappingId, Position, Row, Shard, ShardId, Window, WorkerId
 from poller.ports import Clock
 from poller.stores.group_commit import GroupCommit
 from poller.stores.owner_locks import OwnerLocks
@@ -21,16 +22,33 @@ from poller.stores.owner_locks import OwnerLocks
 BUSY_SECONDS = 2.0
 """How long a write waits for another process's commit."""
 
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS shards (
-    mapping TEXT NOT NULL, shard TEXT NOT NULL, parents TEXT NOT NULL,
-    position TEXT NOT NULL, arrived_at REAL, last_outcome TEXT NOT NULL, saved_at REAL NOT NULL,
-    owner TEXT, token INTEGER NOT NULL DEFAULT 0, counter INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (mapping, shard)
-) WITHOUT ROWID
-"""
-_COLUMNS = "mapping, shard, parents, position, arrived_at, last_outcome, saved_at, owner, token, counter"
+_VERSION = 2
+_SCHEMA = (
+    """
+    CREATE TABLE IF NOT EXISTS shards (
+        mapping TEXT NOT NULL, shard TEXT NOT NULL, parents TEXT NOT NULL, stream TEXT NOT NULL DEFAULT '',
+        position TEXT NOT NULL, arrived_at REAL, last_outcome TEXT NOT NULL, saved_at REAL NOT NULL,
+        lanes TEXT NOT NULL DEFAULT '[]', tumbling TEXT NOT NULL DEFAULT 'null',
+        owner TEXT, token INTEGER NOT NULL DEFAULT 0, counter INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (mapping, shard)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS mappings (
+        mapping TEXT NOT NULL PRIMARY KEY, state TEXT NOT NULL, reason TEXT NOT NULL, result TEXT NOT NULL,
+        changed_at REAL NOT NULL, settings TEXT NOT NULL
+    ) WITHOUT ROWID
+    """,
+)
+_FROM_VERSION_1 = (
+    "ALTER TABLE shards ADD COLUMN stream TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE shards ADD COLUMN lanes TEXT NOT NULL DEFAULT '[]'",
+    "ALTER TABLE shards ADD COLUMN tumbling TEXT NOT NULL DEFAULT 'null'",
+)
+_COLUMNS = (
+    "mapping, shard, parents, stream, position, arrived_at, last_outcome, lanes, tumbling, saved_at, "
+    "owner, token, counter"
+)
 _IS_UNMOVED = "mapping = ? AND shard = ? AND token = ? AND counter = ?"
 _IS_OWNERS = "mapping = ? AND shard = ? AND owner = ? AND token = ?"
 
@@ -58,22 +76,28 @@ class SqliteStore:
 
         return await self._commits.do(read)
 
-    async def create(self, mapping: MappingId, shards: Sequence[tuple[Shard, Checkpoint]]) -> None:
+    async def create(
+        self,
+        mapping: MappingId,
+        shards: Sequence[tuple[Shard, Checkpoint]],
+        *,
+        stream: str = "",
+        replacing: Sequence[Row] = (),
+    ) -> None:
         now = self._clock.now()
-        values = [
-            (
-                mapping,
-                shard.id,
-                json.dumps(shard.parents),
-                str(point.position),
-                point.arrived_at,
-                point.last_outcome,
-                now,
-            )
+        old = [(mapping, row.shard, row.stream) for row in replacing]
+        new = [
+            (mapping, shard.id, json.dumps(shard.parents), stream, *_checkpoint_values(point), now)
             for shard, point in shards
         ]
-        command = f"INSERT INTO shards ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, NULL, 0, 0) ON CONFLICT DO NOTHING"
-        await self._commits.do(lambda database: database.executemany(command, values))
+        marks = ", ".join("?" * len(new[0])) if new else ""
+
+        def replace_and_add(database: sqlite3.Connection) -> None:
+            database.executemany("DELETE FROM shards WHERE mapping = ? AND shard = ? AND stream = ?", old)
+            insert = f"INSERT INTO shards ({_COLUMNS}) VALUES ({marks}, NULL, 0, 0) ON CONFLICT DO NOTHING"
+            database.executemany(insert, new)
+
+        await self._commits.do(replace_and_add)
 
     async def take(self, lease: Lease, owner: WorkerId) -> Lease | None:
         taken = replace(lease, owner=owner, token=lease.token + 1)
@@ -95,14 +119,27 @@ class SqliteStore:
         await self._changes(f"UPDATE shards SET owner = NULL WHERE {_IS_OWNERS}", _fence(lease))
 
     async def save(self, lease: Lease, checkpoint: Checkpoint) -> None:
-        command = f"UPDATE shards SET position = ?, arrived_at = ?, last_outcome = ?, saved_at = ? WHERE {_IS_OWNERS}"
-        values = (str(checkpoint.position), checkpoint.arrived_at, checkpoint.last_outcome, self._clock.now())
-        if not await self._changes(command, (*values, *_fence(lease))):
+        columns = "position = ?, arrived_at = ?, last_outcome = ?, lanes = ?, tumbling = ?, saved_at = ?"
+        values = (*_checkpoint_values(checkpoint), self._clock.now(), *_fence(lease))
+        if not await self._changes(f"UPDATE shards SET {columns} WHERE {_IS_OWNERS}", values):
             raise LeaseLost(f"{lease.owner} is no longer the owner of {lease.shard}")
 
     async def forget(self, mapping: MappingId, shards: Sequence[ShardId]) -> None:
         command = "DELETE FROM shards WHERE mapping = ? AND shard = ?"
         await self._commits.do(lambda database: database.executemany(command, [(mapping, each) for each in shards]))
+
+    async def status(self, mapping: MappingId) -> MappingStatus | None:
+        def read(database: sqlite3.Connection) -> MappingStatus | None:
+            columns = "mapping, state, reason, result, changed_at, settings"
+            found = database.execute(f"SELECT {columns} FROM mappings WHERE mapping = ?", (mapping,)).fetchone()
+            return MappingStatus(MappingId(found[0]), State(found[1]), *found[2:]) if found else None
+
+        return await self._commits.do(read)
+
+    async def report(self, status: MappingStatus) -> None:
+        values = (status.mapping, status.state, status.reason, status.result, status.changed_at, status.settings)
+        command = "INSERT OR REPLACE INTO mappings VALUES (?, ?, ?, ?, ?, ?)"
+        await self._commits.do(lambda database: database.execute(command, values))
 
     async def aclose(self) -> None:
         await self._commits.aclose()
@@ -122,8 +159,11 @@ def _opened(path: Path) -> sqlite3.Connection:
         if version > _VERSION:
             problem = f"[store] url: {path} was made by a newer version of poller; use that version, or another file"
             raise ConfigError((problem,))
-        database.execute(_SCHEMA)
+        database.execute("BEGIN IMMEDIATE")
+        for command in (*(_FROM_VERSION_1 if version == 1 else ()), *_SCHEMA):
+            database.execute(command)
         database.execute(f"PRAGMA user_version = {_VERSION}")
+        database.execute("COMMIT")
     except sqlite3.Error as error:
         advice = "the directory must exist and be writable, and the file be a database of poller's"
         raise ConfigError((f"[store] url: cannot open {path}: {error}; {advice}",)) from error
@@ -134,13 +174,37 @@ def _fence(lease: Lease) -> tuple[object, ...]:
     return lease.mapping, lease.shard, lease.owner, lease.token
 
 
+def _checkpoint_values(checkpoint: Checkpoint) -> tuple[object, ...]:
+    """Position, arrival, last outcome, lanes and tumbling window, as columns."""
+    window = checkpoint.window
+    return (
+        str(checkpoint.position),
+        checkpoint.arrived_at,
+        checkpoint.last_outcome,
+        json.dumps([str(each) for each in checkpoint.lanes]),
+        json.dumps(window and [window.start, window.end, window.state.decode(), window.opened]),
+    )
+
+
+def _checkpoint(position: str, arrived_at: str | None, last_outcome: str, lanes: str, tumbling: str) -> Checkpoint:
+    start, end, state, opened = json.loads(tumbling) or (0, 0, "", False)
+    return Checkpoint(
+        Position(position),
+        None if arrived_at is None else float(arrived_at),
+        last_outcome,
+        lanes=tuple(Position(each) for each in json.loads(lanes)),
+        window=Window(start, end, state.encode(), opened) if end else None,
+    )
+
+
 def _row(columns: tuple[str, ...]) -> Row:
-    mapping, shard, parents, position, arrived_at, last_outcome, saved_at, owner, token, counter = columns
+    mapping, shard, parents, stream, *checkpoint, saved_at, owner, token, counter = columns
     return Row(
         lease=Lease(MappingId(mapping), ShardId(shard), WorkerId(owner) if owner else None, int(token), int(counter)),
         parents=tuple(ShardId(parent) for parent in json.loads(parents)),
-        checkpoint=Checkpoint(Position(position), None if arrived_at is None else float(arrived_at), last_outcome),
+        checkpoint=_checkpoint(*checkpoint),
         saved_at=float(saved_at),
+        stream=stream,
     )
 
 

@@ -31,6 +31,28 @@ async def test_rows_survive_the_process(tmp_path):
         assert (await only(store)).checkpoint == after(77)
 
 
+async def test_a_file_of_the_first_version_is_taken_over_with_its_checkpoints(tmp_path):
+    path = tmp_path / "poller.db"
+    database = sqlite3.connect(path)
+    database.executescript(
+        """
+        CREATE TABLE shards (
+            mapping TEXT NOT NULL, shard TEXT NOT NULL, parents TEXT NOT NULL,
+            position TEXT NOT NULL, arrived_at REAL, last_outcome TEXT NOT NULL, saved_at REAL NOT NULL,
+            owner TEXT, token INTEGER NOT NULL DEFAULT 0, counter INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY (mapping, shard)
+        ) WITHOUT ROWID;
+        INSERT INTO shards VALUES ('orders', 's-1', '[]', 'AFTER:77', 12.5, 'success', 13.0, NULL, 3, 9);
+        PRAGMA user_version = 1;
+        """
+    )
+    database.close()
+    for _ in range(2):
+        async with opened(path) as store:
+            row = await only(store)
+            assert (row.checkpoint, row.lease.token, row.stream) == (after(77), 3, "")
+
+
 async def test_two_workers_on_one_file_share_the_shards(tmp_path):
     path = tmp_path / "poller.db"
     async with opened(path) as one, opened(path) as two:

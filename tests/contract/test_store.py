@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from poller.errors import LeaseLost
+from poller.mapping import MappingStatus, State
 from poller.model import (
     SHARD_END,
     TRIM_HORIZON,
@@ -17,6 +18,7 @@ from poller.model import (
     SequenceNumber,
     Shard,
     ShardId,
+    Window,
     WorkerId,
 )
 from poller.stores.memory import MemoryStore
@@ -181,6 +183,53 @@ async def test_a_finished_shard_stays_finished(store):
     lease = await taken(store)
     await store.save(lease, Checkpoint(SHARD_END))
     assert (await only(store)).finished
+
+
+async def test_lanes_and_window_are_saved_with_the_position(store):
+    """R-PAR-5, R-WIN-15: in one write."""
+    lease = await taken(store)
+    full = Checkpoint(
+        Position("AFTER:5"),
+        12.5,
+        "success",
+        lanes=(Position("AFTER:5"), Position("AFTER:9:2"), Position("AT_TIMESTAMP:7.000")),
+        window=Window(60, 90, '{"größe": 1}'.encode(), opened=True),
+    )
+    await store.save(lease, full)
+    assert (await only(store)).checkpoint == full
+    await store.save(lease, after(9))
+    assert (await only(store)).checkpoint == after(9)
+
+
+async def test_rows_of_an_earlier_stream_are_replaced_in_one_write(store):
+    lease = await taken(store)
+    await store.save(lease, Checkpoint(SHARD_END))
+    old = await store.rows(ORDERS)
+    await store.create(ORDERS, [(S1, START), (S2, START)], stream="second", replacing=old)
+    rows = {row.shard: row for row in await store.rows(ORDERS)}
+    assert {(row.stream, row.checkpoint, row.lease.owner) for row in rows.values()} == {("second", START, None)}
+    with pytest.raises(LeaseLost):
+        await store.save(lease, after(1))
+
+
+async def test_a_worker_that_is_late_does_not_replace_the_new_rows_too(store):
+    await store.create(ORDERS, [(S1, START)], stream="first")
+    old = await store.rows(ORDERS)
+    await store.create(ORDERS, [(S1, START)], stream="second", replacing=old)
+    lease = await store.take((await only(store)).lease, A)
+    await store.save(lease, after(3))
+    await store.create(ORDERS, [(S1, START)], stream="second", replacing=old)
+    assert (await only(store)).checkpoint == after(3)
+
+
+async def test_what_is_reported_last_of_a_mapping_is_kept(store):
+    """R-STATE-1, R-STATE-6."""
+    assert await store.status(ORDERS) is None
+    await store.report(MappingStatus(ORDERS, State.CREATING, changed_at=100.0, settings="abc"))
+    last = MappingStatus(ORDERS, State.ENABLED, "User action", "PROBLEM: Function call failed", 101.5, "abc")
+    await store.report(last)
+    assert await store.status(ORDERS) == last
+    assert await store.status(ITEMS) is None
 
 
 async def test_forgetting_removes_only_what_is_named(store):
