@@ -17,6 +17,7 @@ import anyio
 
 from poller import __version__
 from poller.api.server import status_server
+from poller.arns import SourceKind, source_kind
 from poller.aws import Aws
 from poller.clock import SystemClock
 from poller.config import AwsSettings, FunctionSettings, Settings
@@ -37,7 +38,11 @@ from poller.rules.leasing import LeaseTimes
 
 # Import strings, so that what a configuration does not use is not loaded.
 STORES = {"memory": "poller.stores.memory:MemoryStore", "sqlite": "poller.stores.sqlite:SqliteStore"}
-SOURCES = {"kinesis": "poller.sources.kinesis:KinesisSource", "dynamodb": "poller.sources.dynamodb:DynamoDBSource"}
+SOURCES = {
+    SourceKind.KINESIS_STREAM: "poller.sources.kinesis:KinesisSource",
+    SourceKind.KINESIS_CONSUMER: "poller.sources.kinesis_fanout:FanoutSource",
+    SourceKind.DYNAMODB_STREAM: "poller.sources.dynamodb:DynamoDBSource",
+}
 PYTHON, HTTP = "poller.targets.python", "poller.targets.http"
 LAMBDA = "poller.targets.lambda_function:LambdaTarget"
 
@@ -159,7 +164,9 @@ def open_source(
     mapping: EventSourceMapping, aws: Aws, observer: Observer, clock: Clock, random: Random, identity: str = ""
 ) -> Source:
     """The stream of a checked mapping; ``identity`` is the role that events name."""
-    source: Source = _load(SOURCES[mapping.source_arn.split(":")[2]])(
+    kind = source_kind(mapping.source_arn)
+    assert kind is not None, "a checked mapping has a stream"
+    source: Source = _load(SOURCES[kind])(
         aws,
         arn=mapping.source_arn,
         mapping=mapping.name,
@@ -167,6 +174,7 @@ def open_source(
         clock=clock,
         random=random,
         invoke_identity_arn=identity,
+        deaggregate=mapping.deaggregate,
     )
     return source
 

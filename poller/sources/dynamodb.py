@@ -31,7 +31,7 @@ _IMAGE_KEYS = ("Keys", "NewImage", "OldImage")
 class DynamoDBSource:
     """One table's stream; see `poller.ports.Source`. ``mapping`` is the label for events, ``random`` spreads the polls.
 
-    ``invoke_identity_arn`` is taken for likeness with Kinesis: these events do not name it.
+    ``invoke_identity_arn`` and ``deaggregate`` are taken for likeness with Kinesis: these events have neither.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class DynamoDBSource:
         clock: Clock,
         random: Random,
         invoke_identity_arn: str = "",
+        deaggregate: bool = False,
     ) -> None:
         self._aws = aws
         self._arn = arn

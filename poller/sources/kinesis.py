@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 
+from poller.arns import stream_arn
 from poller.aws import Aws, BadArgument, Expired, NotFound, translated
 from poller.errors import PositionLost, SourceGone, Unavailable
 from poller.model import Listing, Page, Position, Record, Shard, ShardId
@@ -29,7 +30,8 @@ _PAGING_RESTARTS = 3
 class KinesisSource:
     """One stream; see `poller.ports.Source`. ``mapping`` is the label for events, ``random`` spreads the polls.
 
-    ``invoke_identity_arn`` is the role that events name; outside of Lambda it must be given (R-EVT-4).
+    ``invoke_identity_arn`` is the role that events name; outside of Lambda it must be given (R-EVT-4). ``deaggregate``
+    opens aggregates. ``arn`` may be that of a consumer, which events then name, although it is the stream that is read.
     """
 
     def __init__(
@@ -42,9 +44,10 @@ class KinesisSource:
         clock: Clock,
         random: Random,
         invoke_identity_arn: str = "",
+        deaggregate: bool = False,
     ) -> None:
         self._aws = aws
-        self._arn = arn
+        self._arn = stream_arn(arn)
         self._region = arn.split(":")[3]
         self._mapping = mapping
         self._observer = observer
@@ -86,12 +89,23 @@ class KinesisSource:
             answer = await client.get_records(StreamARN=self._arn, ShardIterator=iterator)
             behind = answer.get("MillisBehindLatest")
             following = answer.get("NextShardIterator")
+            records, read_to = await self.opened(shard, answer["Records"])
             return Answer(
-                tuple(self._form.record(shard, raw) for raw in answer["Records"]),
+                records,
                 None if following is None else text(following),
                 None if behind is None else behind / 1000,
                 ended=following is None and bool(answer.get("ChildShards")),
+                read_to=read_to,
             )
+
+    async def opened(
+        self, shard: ShardId, raws: Sequence[Mapping[str, Any]]
+    ) -> tuple[tuple[Record, ...], Position | None]:
+        """The records of an answer, and how far it reaches if that is beyond the last of them, as in `Page`.
+
+        Raises `KeyError`, `TypeError` or `ValueError` if the answer is not what the service promises.
+        """
+        return tuple(self._form.record(shard, raw) for raw in raws), None
 
     async def find(self, shard: ShardId) -> Shard | None:
         return await self._known.find(shard)

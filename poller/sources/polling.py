@@ -30,12 +30,16 @@ _ITERATOR_FAILURES_MAX = 3
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One understood answer. ``iterator`` is ``None`` at the end; ``ended`` says that the answer itself proves it."""
+    """One understood answer. ``iterator`` is ``None`` at the end; ``ended`` says that the answer itself proves it.
+
+    ``read_to`` is how far it reaches if that is beyond its last record; ``None`` if it is not.
+    """
 
     records: tuple[Record, ...]
     iterator: str | None
     behind_seconds: float | None = None
     ended: bool = False
+    read_to: Position | None = None
 
 
 class ShardCalls(Protocol):
