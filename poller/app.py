@@ -123,6 +123,8 @@ async def run_worker(
                 mapping=mapping,
                 source=open_source(mapping, aws, observer, clock, random, identity),
                 target=target,
+                destination=None,
+                function_arn=mapping.function_name,
                 store=store,
                 owner=owner,
                 observer=observer,

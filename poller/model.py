@@ -182,15 +182,17 @@ class Window:
 class Checkpoint:
     """What is saved for a shard, in one row and one write.
 
-    ``position`` is behind all that is done in every lane, ``lanes`` is how far each one is, empty for a single lane.
-    ``window`` is the tumbling window that is open. ``arrived_at``: when the last settled record reached the stream
-    (epoch seconds; ``None`` before the first); ``last_outcome``: the last word on a batch, for `poller shards`.
+    ``position`` is behind all that is done in every lane. ``lanes`` is how far each lane is, empty if all are equally
+    far; ``earlier`` is the same of lanes under earlier settings, of another number, while what they did reaches beyond
+    ``position``. ``window`` is the tumbling window that is open. ``arrived_at``: when the last settled record reached
+    the stream (epoch seconds; ``None`` before the first); ``last_outcome``: the last word on a batch, for operators.
     """
 
     position: Position
     arrived_at: float | None = None
     last_outcome: str = ""
     lanes: tuple[Position, ...] = ()
+    earlier: tuple[tuple[Position, ...], ...] = ()
     window: Window | None = None
 
 

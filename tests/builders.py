@@ -39,6 +39,8 @@ def mapping(
     batch: BatchPolicy | None = None,
     failure: FailurePolicy | None = None,
     filter_patterns: tuple[str, ...] = (),
+    lanes: int = 1,
+    tumbling_window_seconds: int = 0,
 ) -> EventSourceMapping:
     return EventSourceMapping(
         id=mapping_id(STREAM, "handler"),
@@ -50,4 +52,6 @@ def mapping(
         batch=batch or BatchPolicy(),
         failure=failure or FailurePolicy(),
         filter_patterns=filter_patterns,
+        lanes=lanes,
+        tumbling_window_seconds=tumbling_window_seconds,
     )

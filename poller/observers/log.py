@@ -93,6 +93,7 @@ class Log:
             return
         batch = {
             "request_id": event.request_id,
+            "lane": event.lane,
             "records": event.records,
             "first": event.first,
             "last": event.last,
@@ -137,6 +138,8 @@ class Log:
                     last=event.last,
                     attempts=event.attempts,
                     delivered=event.delivered,
+                    request_id=event.request_id,
+                    lane=event.lane,
                 )
             case FailureSent(problem=""):
                 told = {"destination": event.destination.value, "seconds": round(event.seconds, 3)}

@@ -21,6 +21,11 @@ def unknown(listing: Listing, rows: Sequence[Row]) -> list[Shard]:
     return [shard for shard in listing.shards if shard.id not in known]
 
 
+def of_another_stream(rows: Sequence[Row], listing: Listing) -> list[Row]:
+    """Rows of a stream that was deleted: one of the same name, with shards of the same names, is there now."""
+    return [row for row in rows if row.stream and listing.stream and row.stream != listing.stream]
+
+
 def starting_checkpoint(shard: Shard, mapping: EventSourceMapping, now: float, *, first_start: bool) -> Checkpoint:
     """Where to begin with a shard that has no row.
 

@@ -181,18 +181,20 @@ def _checkpoint_values(checkpoint: Checkpoint) -> tuple[object, ...]:
         str(checkpoint.position),
         checkpoint.arrived_at,
         checkpoint.last_outcome,
-        json.dumps([str(each) for each in checkpoint.lanes]),
+        json.dumps([[str(position) for position in lanes] for lanes in (checkpoint.lanes, *checkpoint.earlier)]),
         json.dumps(window and [window.start, window.end, window.state.decode(), window.opened]),
     )
 
 
 def _checkpoint(position: str, arrived_at: str | None, last_outcome: str, lanes: str, tumbling: str) -> Checkpoint:
+    current, *earlier = [tuple(Position(each) for each in positions) for positions in json.loads(lanes)] or [()]
     start, end, state, opened = json.loads(tumbling) or (0, 0, "", False)
     return Checkpoint(
         Position(position),
         None if arrived_at is None else float(arrived_at),
         last_outcome,
-        lanes=tuple(Position(each) for each in json.loads(lanes)),
+        lanes=current,
+        earlier=tuple(earlier),
         window=Window(start, end, state.encode(), opened) if end else None,
     )
 

@@ -193,6 +193,7 @@ async def test_lanes_and_window_are_saved_with_the_position(store):
         12.5,
         "success",
         lanes=(Position("AFTER:5"), Position("AFTER:9:2"), Position("AT_TIMESTAMP:7.000")),
+        earlier=((Position("AFTER:5"), Position("AFTER:6")), (Position("AFTER:9"),)),
         window=Window(60, 90, '{"größe": 1}'.encode(), opened=True),
     )
     await store.save(lease, full)
