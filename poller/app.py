@@ -17,7 +17,7 @@ import anyio
 
 from poller import __version__
 from poller.api.server import status_server
-from poller.arns import SourceKind, source_kind
+from poller.arns import DestinationKind, SourceKind, destination_kind, source_kind
 from poller.aws import Aws
 from poller.clock import SystemClock
 from poller.config import AwsSettings, FunctionSettings, Settings
@@ -33,7 +33,7 @@ from poller.observers.log import Log
 from poller.observers.logging_setup import configure_logging
 from poller.observers.loop_lag import watch_loop_lag
 from poller.observers.metrics import Metrics
-from poller.ports import Clock, Observer, Source, Store, Target
+from poller.ports import Clock, Destination, Observer, Source, Store, Target
 from poller.rules.leasing import LeaseTimes
 
 # Import strings, so that what a configuration does not use is not loaded.
@@ -45,6 +45,13 @@ SOURCES = {
 }
 PYTHON, HTTP = "poller.targets.python", "poller.targets.http"
 LAMBDA = "poller.targets.lambda_function:LambdaTarget"
+DESTINATIONS = {
+    DestinationKind.SQS: "poller.destinations.sqs:SqsDestination",
+    DestinationKind.SNS: "poller.destinations.sns:SnsDestination",
+    DestinationKind.S3: "poller.destinations.s3:S3Destination",
+    DestinationKind.FILE: "poller.destinations.file:FileDestination",
+    DestinationKind.HTTP: "poller.destinations.http:HttpDestination",
+}
 
 TargetWrapper = Callable[[EventSourceMapping, Target], Target]
 """Puts something around a mapping's target, such as a count of what is delivered."""
@@ -192,6 +199,17 @@ def open_target(mapping: EventSourceMapping, settings: Settings, aws: Aws) -> Ta
     else:
         target = _load(f"{HTTP}:HttpTarget")(function.url, timeout_seconds=function.timeout_seconds)
     return target
+
+
+def open_destination(mapping: EventSourceMapping, aws: Aws) -> Destination | None:
+    """Where failures of a checked mapping go; ``None`` if they go nowhere."""
+    if mapping.destination is None:
+        return None
+    kind = destination_kind(mapping.destination)
+    assert kind is not None, "a checked mapping has a destination of some kind"
+    of_aws = () if kind in (DestinationKind.FILE, DestinationKind.HTTP) else (aws,)
+    destination: Destination = _load(DESTINATIONS[kind])(*of_aws, mapping.destination)
+    return destination
 
 
 def _python_target(mapping: EventSourceMapping, function: FunctionSettings, handler: str, config: Path) -> Target:

@@ -29,6 +29,8 @@ _RAW_ANSWERS = frozenset({"kinesis", "dynamodbstreams"})
 _THROTTLED = frozenset(
     {
         "BandwidthLimitExceeded",
+        "KMS.ThrottlingException",
+        "KMSThrottling",
         "KMSThrottlingException",
         "LimitExceededException",
         "ProvisionedThroughputExceededException",
@@ -47,16 +49,27 @@ _NO_ACCESS = frozenset(
     {
         "AccessDenied",
         "AccessDeniedException",
+        "AuthorizationError",
         "ExpiredToken",
         "ExpiredTokenException",
         "IncompleteSignature",
         "IncompleteSignatureException",
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
+        "InvalidSecurity",
         "InvalidSignatureException",
+        "KMS.AccessDeniedException",
+        "KMS.DisabledException",
+        "KMS.InvalidStateException",
+        "KMS.NotFoundException",
+        "KMS.OptInRequired",
+        "KMSAccessDenied",
         "KMSAccessDeniedException",
+        "KMSDisabled",
         "KMSDisabledException",
+        "KMSInvalidState",
         "KMSInvalidStateException",
+        "KMSNotFound",
         "KMSNotFoundException",
         "KMSOptInRequired",
         "MissingAuthenticationToken",
@@ -68,9 +81,18 @@ _NO_ACCESS = frozenset(
         "UnrecognizedClientException",
     }
 )
-"""A stream that may not be read, or not be decrypted: both are loss of access (R-KIN-7, R-STATE-8)."""
+"""What may not be read or written, or not be decrypted: both are loss of access (R-KIN-7, R-STATE-8)."""
 
-_NOT_FOUND = frozenset({"ResourceNotFoundException", "ResourceNotFound"})
+_NOT_FOUND = frozenset(
+    {
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "NoSuchBucket",
+        "NotFound",
+        "QueueDoesNotExist",
+        "ResourceNotFound",
+        "ResourceNotFoundException",
+    }
+)
 _EXPIRED = frozenset({"ExpiredIteratorException", "ExpiredNextTokenException"})
 _BAD_ARGUMENT = frozenset({"InvalidArgumentException", "ValidationException", "ValidationError"})
 _TRIMMED = frozenset({"TrimmedDataAccessException"})
@@ -100,7 +122,7 @@ class BadArgument(Unavailable):
 
 
 class NotFound(SourceGone):
-    """There is no such stream, or no such shard in it: the service has one code for both."""
+    """There is no such stream, or no such shard in it: the service has one code for both; or no such destination."""
 
 
 def error_code(error: Exception) -> str:
