@@ -7,12 +7,13 @@ I3 a checkpoint is never ahead of what is resolved.
 I4 a checkpoint never goes back.
 I5 no record of a child is attempted before its parents are resolved.
 I6 a destination has what it is said to have taken.
-I7 with tumbling windows, every record that was settled is in the state of one window, once.
+I7 with tumbling windows, every record that was settled is in the state of one window, once, and no later one's.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -41,6 +42,10 @@ class _Line:
     numbers: list[int] = field(default_factory=list)
     prefix: int = 0  # how many of ``numbers`` are resolved without a hole
 
+    def between(self, first: int, last: int) -> list[int]:
+        """Those from first to last; numbers only grow."""
+        return self.numbers[bisect_left(self.numbers, first) : bisect_right(self.numbers, last)]
+
     def first_open(self, resolved: set[int]) -> int | None:
         while self.prefix < len(self.numbers) and self.numbers[self.prefix] in resolved:
             self.prefix += 1
@@ -52,6 +57,7 @@ class _Shard:
     all: _Line = field(default_factory=_Line)
     keys: dict[str, _Line] = field(default_factory=lambda: defaultdict(_Line))
     key_of: dict[int, str] = field(default_factory=dict)
+    put_at: dict[int, float] = field(default_factory=dict)
     resolved: set[int] = field(default_factory=set)
     discarded: set[int] = field(default_factory=set)
     trimmed: set[int] = field(default_factory=set)
@@ -62,7 +68,8 @@ class _Shard:
     finished: bool = False
     saved: int = 0
 
-    def put(self, number: int, key: str) -> None:
+    def put(self, number: int, key: str, at: float) -> None:
+        self.put_at[number] = at
         self.all.numbers.append(number)
         self.keys[key].numbers.append(number)
         self.key_of[number] = key
@@ -115,8 +122,8 @@ class Checker:
         return self.violations
 
     def _judge_windows(self, name: str, shard: _Shard, still_open: tuple[int, ...]) -> None:
-        counted = [number for numbers in (*shard.windows.values(), still_open) for number in numbers]
-        twice = sorted({number for number in counted if counted.count(number) > 1})
+        counted = Counter(number for numbers in (*shard.windows.values(), still_open) for number in numbers)
+        twice = sorted(number for number, count in counted.items() if count > 1)
         if twice:
             self.violations.append(f"I7 {name}: in more than one state: {twice[:10]}")
         settled = set(shard.all.numbers) - shard.discarded - shard.trimmed
@@ -126,8 +133,8 @@ class Checker:
 
     def _read(self, entry: Entry) -> None:
         match entry:
-            case Put(_, shard, number, key):
-                self._shards[shard].put(number, key)
+            case Put(at, shard, number, key):
+                self._shards[shard].put(number, key, at)
             case Resharded(_, parents, children):
                 for parent in parents:
                     self._shards[parent].closed = True
@@ -159,14 +166,16 @@ class Checker:
         shard = self._shards[entry.shard]
         for number in entry.numbers:
             self.attempts[number] += 1
+        if entry.before is not None and any(shard.put_at[number] >= entry.before for number in entry.numbers):
+            self._broken(entry, f"I7 {entry.shard}: records of a later window in {entry.numbers}")
         if self._unwanted.intersection(entry.numbers):
             self._broken(entry, f"I0 {entry.shard}: delivered although no filter wants it: {entry.numbers}")
         if list(entry.numbers) != sorted(entry.numbers):
             self._broken(entry, f"I2 {entry.shard}: a batch out of order: {entry.numbers}")
         for line, numbers in shard.lines(entry.numbers, by_key=self._by_key):
-            present = {number for number in line.numbers if numbers[0] <= number <= numbers[-1]}
-            if not present - set(numbers) <= shard.trimmed | shard.resolved:
-                self._broken(entry, f"I2 {entry.shard}: a batch with holes: {numbers} of {sorted(present)}")
+            left_out = set(line.between(numbers[0], numbers[-1])).difference(numbers)
+            if any(number not in shard.trimmed and number not in shard.resolved for number in left_out):
+                self._broken(entry, f"I2 {entry.shard}: a batch with holes: {numbers} without {sorted(left_out)}")
             waiting = line.first_open(shard.resolved)
             if waiting is not None and waiting < numbers[0]:
                 self._broken(entry, f"I2 {entry.shard}: {numbers[0]} was attempted while {waiting} is unresolved")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 
@@ -24,13 +25,14 @@ class Unwanted:
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """A function was called with records; their numbers, all of one shard."""
+    """A function was called with records; their numbers, all of one shard. ``before``: the end of their window."""
 
     at: float
     worker: str
     shard: str
     numbers: tuple[int, ...]
     request_id: str
+    before: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +147,18 @@ Entry = (
 
 @dataclass(slots=True)
 class History:
-    """``shards`` tells where each number was put, ``keys`` under which key."""
+    """``shards`` tells where each number was put, ``numbers`` what is in each shard, ``keys`` under which key."""
 
     entries: list[Entry] = field(default_factory=list)
     shards: dict[int, str] = field(default_factory=dict)
+    numbers: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     keys: dict[int, str] = field(default_factory=dict)
 
     def add(self, entry: Entry) -> None:
         self.entries.append(entry)
         if isinstance(entry, Put):
             self.shards[entry.number] = entry.shard
+            self.numbers[entry.shard].append(entry.number)
             self.keys[entry.number] = entry.key
 
     def timeline(self) -> str:

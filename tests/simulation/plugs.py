@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import AsyncGenerator
 from datetime import datetime
 from random import Random
@@ -48,6 +49,7 @@ from tests.simulation.history import (
     WindowEnded,
 )
 from tests.simulation.stream import SimStream
+from tests.virtual import EPOCH
 
 
 class Life:
@@ -292,7 +294,9 @@ class SimFunction:
         if not numbers:
             return await self._end_of_window(event, state)
         shard = self._shard_of(numbers[0])
-        self._history.add(Attempted(anyio.current_time(), self._life.name, shard, numbers, invocation.request_id))
+        before = _epoch(event["window"]["end"]) - EPOCH if "window" in event else None
+        attempt = Attempted(anyio.current_time(), self._life.name, shard, numbers, invocation.request_id, before)
+        self._history.add(attempt)
         if self._faults.strikes("function failed"):
             return FunctionFailed("it happens")
         bad = next((index for index, number in enumerate(numbers) if number in self._poison), None)
@@ -309,7 +313,7 @@ class SimFunction:
 
     async def _end_of_window(self, event, state) -> Outcome:
         """Each attempt is noted, for one that is given up has told all that the window came to."""
-        start = round(datetime.fromisoformat(event["window"]["start"]).timestamp())
+        start = _epoch(event["window"]["start"])
         self._history.add(WindowEnded(anyio.current_time(), event["shardId"], start, tuple(state)))
         self._faults.seen["window ended"] += 1
         if self._faults.strikes("function failed"):
@@ -332,6 +336,10 @@ class SimFunction:
 
     async def aclose(self) -> None:
         pass
+
+
+def _epoch(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp())
 
 
 class Observed:
@@ -384,6 +392,6 @@ class Observed:
                 pass
 
     def _of_lane(self, shard: str, first: int, last: int, lane: int) -> tuple[int, ...]:
-        keys, shards = self._history.keys, self._history.shards
-        between = (number for number in keys if first <= number <= last and shards[number] == shard)
+        keys, numbers = self._history.keys, self._history.numbers[shard]
+        between = numbers[bisect_left(numbers, first) : bisect_right(numbers, last)]
         return tuple(number for number in between if lane_of(keys[number], self._lanes) == lane)
