@@ -12,15 +12,15 @@ A start gives a state (`started`), which settles once the mapping runs or rests 
 A worker that died before its state had settled leaves it to the next start, which goes on with it. The reason is always
 the user's action, since nothing else moves a state here (R-STATE-5, R-STATE-8).
 
-The last processing result is a text in one of these forms, whose first words say what ends it (`heard`)::
+The last processing result is a text in one of these forms. Every batch and every trouble writes it anew; what ends a
+problem besides can be told by its first words (`heard`)::
 
     No records processed
     OK
-    PROBLEM: Function call failed         a batch that succeeds
-    PROBLEM: Function call failed: why    the same; the function was not reached (R-STATE-9)
-    PROBLEM: Polling failed: why          the same, or a listing; no answer of the stream's, or the store is away
-    PROBLEM: what the stream's service    the same, or reading (R-STATE-6, R-STATE-10)
-    said
+    PROBLEM: Function call failed
+    PROBLEM: Function call failed: why      the function was not reached (R-STATE-9)
+    PROBLEM: Polling failed: why            no answer of the stream, or the store is away; ended by a listing
+    PROBLEM: what the stream answered       R-STATE-6, R-STATE-10; ended by reading
 
 What Lambda shows when reading goes on after a trouble is not known. Here it is "No records processed", which is true
 until the next batch, and needs no memory of what was before, so that it comes out right after a restart too.
