@@ -147,9 +147,11 @@ def translate(error: Exception, doing: str) -> Exception:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     if code in _THROTTLED or status == 429:
         return Unavailable(problem, throttled=True)
+    if code in _NO_ACCESS:
+        return SourceGone(problem, said=_message(error) or code)
+    if code in _NOT_FOUND:
+        return NotFound(problem, said=_message(error) or code)
     for codes, kind in (
-        (_NO_ACCESS, SourceGone),
-        (_NOT_FOUND, NotFound),
         (_EXPIRED, Expired),
         (_BAD_ARGUMENT, BadArgument),
         (_TRIMMED, PositionLost),
@@ -241,10 +243,15 @@ def _as_it_came(value: object) -> object:
     return value
 
 
+def _message(error: ClientError) -> str:
+    """The service's own text."""
+    return str(error.response.get("Error", {}).get("Message", ""))
+
+
 def _text(error: Exception) -> str:
     match error:
         case ClientError():
-            message = str(error.response.get("Error", {}).get("Message", ""))
+            message = _message(error)
             return f"{error_code(error)}: {message}" if message else error_code(error)
         case NoCredentialsError() | PartialCredentialsError():
             return (

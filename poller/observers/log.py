@@ -34,6 +34,7 @@ from poller.events import (
 )
 from poller.observers.repetition import Repetition
 from poller.ports import Clock
+from poller.rules.lifecycle import PROBLEM
 
 PROBLEM_LENGTH_MAX = 500
 
@@ -180,7 +181,8 @@ class Log:
             case MappingChanged():
                 status = event.status
                 told = {"uuid": status.mapping, "state": status.state.value, "reason": status.reason}
-                self._logger.info("mapping", mapping=event.mapping, **told, last_processing_result=_line(status.result))
+                tell = self._logger.warning if status.result.startswith(PROBLEM) else self._logger.info
+                tell("mapping", mapping=event.mapping, **told, last_processing_result=_line(status.result))
             case _:
                 self._listing(event)
 

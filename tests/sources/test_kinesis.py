@@ -197,6 +197,16 @@ async def test_errors_are_known_by_their_code(code, kind):
     assert code in str(caught.value)
 
 
+@pytest.mark.parametrize("code", ["AccessDeniedException", "KMSAccessDeniedException", "ResourceNotFoundException"])
+@pytest.mark.parametrize(("text", "said"), [("User: a is not authorized", "User: a is not authorized"), ("", None)])
+async def test_a_stream_that_is_gone_says_so_in_the_words_of_its_service(code, text, said):
+    """R-STATE-8, R-STATE-10: for the last processing result; the code stands in for a text that is missing."""
+    async with source(Service(ListShards=error(code, message=text)), "kinesis") as stream:
+        with pytest.raises(SourceGone) as caught:
+            await stream.listing()
+    assert caught.value.said == (said or code)
+
+
 async def test_a_position_that_kinesis_refuses_is_lost():
     async with source(Service(GetShardIterator=error("InvalidArgumentException")), "kinesis") as stream:
         with pytest.raises(PositionLost):
