@@ -21,6 +21,7 @@ from poller.arns import DestinationKind, SourceKind, destination_kind, source_ki
 from poller.aws import Aws
 from poller.clock import SystemClock
 from poller.config import AwsSettings, FunctionSettings, Settings
+from poller.engine.keeping import StatusKeeper
 from poller.engine.supervisor import Supervisor
 from poller.engine.worker import Worker
 from poller.errors import ConfigError
@@ -118,8 +119,9 @@ async def run_worker(
         aws = await opened.enter_async_context(aclosing(open_aws(settings.aws)))
         mappings = [mapping for mapping in settings.mappings if mapping.enabled]
         targets = [wrap_target(mapping, open_target(mapping, settings, aws)) for mapping in mappings]
-        for target in targets:
-            await opened.enter_async_context(aclosing(target))
+        destinations = [open_destination(mapping, aws) for mapping in mappings]
+        for plug in (*targets, *(each for each in destinations if each is not None)):
+            await opened.enter_async_context(aclosing(plug))
         store = await opened.enter_async_context(aclosing(open_store(settings.store_url, clock)))
         identity = await invoke_identity_arn(aws) if _may_ask_who(settings.aws) else ""
         if settings.server is not None:
@@ -130,7 +132,7 @@ async def run_worker(
                 mapping=mapping,
                 source=open_source(mapping, aws, observer, clock, random, identity),
                 target=target,
-                destination=None,
+                destination=destination,
                 function_arn=mapping.function_name,
                 store=store,
                 owner=owner,
@@ -139,7 +141,7 @@ async def run_worker(
                 random=random,
                 times=LeaseTimes(),
             )
-            for mapping, target in zip(mappings, targets, strict=True)
+            for mapping, target, destination in zip(mappings, targets, destinations, strict=True)
         ]
         worker = Worker(
             owner=owner,
@@ -154,6 +156,9 @@ async def run_worker(
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch_loop_lag, report_lag)
+            for mapping in settings.mappings:
+                if not mapping.enabled:
+                    tasks.start_soon(StatusKeeper(mapping, store, observer, clock).rest)
             await worker.run(stop)
             tasks.cancel_scope.cancel()
 

@@ -44,6 +44,7 @@ def mapping(
     filter_patterns: tuple[str, ...] = (),
     lanes: int = 1,
     tumbling_window_seconds: int = 0,
+    enabled: bool = True,
 ) -> EventSourceMapping:
     return EventSourceMapping(
         id=mapping_id(STREAM, "handler"),
@@ -57,6 +58,7 @@ def mapping(
         filter_patterns=filter_patterns,
         lanes=lanes,
         tumbling_window_seconds=tumbling_window_seconds,
+        enabled=enabled,
     )
 
 

@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 
 from poller.engine.checkpointing import Checkpointer
 from poller.engine.delivery import Wiring
+from poller.engine.keeping import StatusKeeper
 from poller.engine.reporting import Reporting
 from poller.engine.rests import Rests
 from poller.engine.shard import Plan, ShardReader
@@ -19,6 +20,7 @@ from poller.engine.stopping import StopScope
 from poller.engine.surroundings import Surroundings
 from poller.errors import LeaseLost, SourceGone, Unavailable
 from poller.events import (
+    Event,
     LeaseTaken,
     LeaseWasLost,
     MappingTroubled,
@@ -71,7 +73,8 @@ class Supervisor:
         self._destination = destination
         self._store = store
         self._owner = owner
-        self._observer = observer
+        self._status = StatusKeeper(mapping, store, observer, clock)
+        self._tell = observer
         self._clock = clock
         self._random = random
         self._times = times
@@ -111,14 +114,24 @@ class Supervisor:
         for held in self._held.values():
             held.scope.stop(grace_seconds)
 
+    def _observer(self, event: Event) -> None:
+        """Everything that is told of the mapping counts for its status."""
+        self._status.hear(event)
+        self._tell(event)
+
     # Looking: which shards are there, and which of them are ours to read
 
     async def _look_for_ever(self, shards: TaskGroup) -> None:
         while True:
             self._wake = anyio.Event()
-            await self._contained(lambda: self._look(shards), self._tell_trouble)
+            await self._contained(lambda: self._look_round(shards), self._tell_trouble)
             with anyio.move_on_after(self._times.scan_every):
                 await self._wake.wait()
+
+    async def _look_round(self, shards: TaskGroup) -> None:
+        await self._status.keep(settles=self._listing is not None)
+        await self._look(shards)
+        await self._status.keep(settles=self._listing is not None)
 
     async def _look(self, shards: TaskGroup) -> None:
         if anyio.current_time() >= self._list_at and not await self._contained(self._list, self._tell_trouble):
