@@ -102,6 +102,6 @@ def test_a_larger_frame_leaves_less_room():
     """R-BATCH-6, R-WIN-4: the state is in the event."""
     three = records(1, 2, 3)
     waiting = Batcher(BatchPolicy(payload_bytes_max=len(render(three))))
-    waiting.fit(100, border=float("inf"))
+    waiting.fit(30, border=float("inf"))
     waiting.add(three, 0.0)
     assert len(waiting.take(0.0)) == 2
