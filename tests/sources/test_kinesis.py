@@ -75,6 +75,10 @@ async def test_odd_keys_and_empty_data_go_through():
             Position.after(SequenceNumber(NUMBER)),
             {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": NUMBER},
         ),
+        (
+            Position.after(SequenceNumber(NUMBER), 2),
+            {"ShardIteratorType": "AT_SEQUENCE_NUMBER", "StartingSequenceNumber": NUMBER},
+        ),
         (Position.at_timestamp(1545084650.987), {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": 1545084650.987}),
     ],
 )
@@ -141,6 +145,7 @@ async def test_a_merged_shard_has_two_parents_and_closed_ones_are_known():
         assert not await stream.is_closed(ShardId("s-3"))
         assert not await stream.is_closed(ShardId("never-seen"))
     assert (one.closed, three.closed, three.parents) == (True, False, ("s-1", "s-2"))
+    assert one.hashes == (0, 1)
 
 
 async def test_a_listing_whose_token_expires_begins_again():
