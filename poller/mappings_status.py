@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 import anyio
 
 from poller.api.configuration import configuration
-from poller.app import open_store
 from poller.clock import SystemClock
 from poller.config import Settings
 from poller.errors import Unavailable
 from poller.mapping import EventSourceMapping, MappingStatus, State
+from poller.opening import open_store
 from poller.ports import Clock, Store
 from poller.rules.lifecycle import settled, started
 from poller.status import store_to_look_at, table

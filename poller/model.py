@@ -156,12 +156,12 @@ class Shard:
 class Listing:
     """All shards of a stream, and how long it keeps records (seconds; ``None`` if unknown).
 
-    ``stream`` tells one life of a stream from the next one under the same name; empty if that is not known.
+    ``stream_created_at`` (epoch seconds) tells a stream from a later one of the same name; ``None`` if it is not known.
     """
 
     shards: tuple[Shard, ...]
     retention_seconds: float | None = None
-    stream: str = ""
+    stream_created_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,14 +215,14 @@ class Lease:
 class Row:
     """One shard of one mapping in a store: lineage, checkpoint and lease together, so that a save can be fenced.
 
-    ``saved_at``: wall time of the last save, epoch seconds. ``stream``: the life of the stream that it belongs to.
+    ``saved_at``: wall time of the last save, epoch seconds. ``stream_created_at``: as in the listing it came from.
     """
 
     lease: Lease
     parents: tuple[ShardId, ...]
     checkpoint: Checkpoint
     saved_at: float = 0.0
-    stream: str = ""
+    stream_created_at: float | None = None
 
     @property
     def shard(self) -> ShardId:

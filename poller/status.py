@@ -12,13 +12,13 @@ from random import Random
 
 import anyio
 
-from poller.app import open_aws, open_source, open_store
 from poller.clock import SystemClock
 from poller.config import Settings
 from poller.errors import ConfigError, PositionLost, SourceGone, Unavailable
 from poller.events import Event
 from poller.mapping import EventSourceMapping
 from poller.model import Listing, Position, Row, ShardId
+from poller.opening import open_aws, open_source, open_store
 from poller.ports import Clock, Source, Store
 from poller.rules import lineage
 

@@ -157,7 +157,9 @@ class Supervisor:
         if old:
             self._let_go(old)
         if starts or old:
-            await self._store.create(self._mapping.id, starts, stream=listing.stream, replacing=old)
+            await self._store.create(
+                self._mapping.id, starts, stream_created_at=listing.stream_created_at, replacing=old
+            )
         forgettable = lineage.forgettable(rows, listing, at)
         if forgettable:
             await self._store.forget(self._mapping.id, forgettable)

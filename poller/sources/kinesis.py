@@ -22,12 +22,12 @@ from poller.model import Listing, Page, Position, Record, Shard, ShardId
 from poller.ports import Clock, Observer
 from poller.rules.aggregation import ALL_HASHES, belonging
 from poller.rules.pacing import KINESIS
-from poller.sources.event_json import sequence_number, text
+from poller.sources.event_json import epoch_seconds, sequence_number, text
 from poller.sources.kinesis_records import RecordForm, aggregated
 from poller.sources.known_shards import KnownShards, patiently
 from poller.sources.polling import Answer, ShardPolling
 
-_RETENTION_FRESH_SECONDS = 600.0
+_SUMMARY_FRESH_SECONDS = 60.0
 _PAGING_RESTARTS = 3
 
 
@@ -60,10 +60,17 @@ class KinesisSource:
         self._form = RecordForm(arn, invoke_identity_arn, clock)
         self._known = KnownShards(self._list_shards)
         self._retention_seconds: float | None = None
-        self._retention_at = float("-inf")
+        self._created_at: float | None = None
+        self._summary_at = float("-inf")
 
     async def listing(self) -> Listing:
-        return Listing(await self._known.all(), await self._retention())
+        try:
+            shards = await self._known.all()
+            await self._summarise()
+        except SourceGone:
+            self._summary_at = float("-inf")  # when it is back, it may be another one
+            raise
+        return Listing(shards, self._retention_seconds, self._created_at)
 
     def read(self, shard: ShardId, position: Position) -> AsyncGenerator[Page, None]:
         polling = ShardPolling(
@@ -178,22 +185,26 @@ class KinesisSource:
             answer = await client.list_shards(**question)
             return [_shard(raw) for raw in answer["Shards"]], answer.get("NextToken") or None
 
-    async def _retention(self) -> float | None:
-        """How long records are kept; the last known value if the service does not say, which reading can do without."""
+    async def _summarise(self) -> None:
+        """How long records are kept, and since when; what was known last if the service does not say.
+
+        Reading can do without, so that only a stream that is not there is an error.
+        """
         now = anyio.current_time()
-        if now - self._retention_at >= _RETENTION_FRESH_SECONDS:
-            client = await self._client()
-            try:
-                with translated(f"describe {self._arn}"):
-                    answer = await client.describe_stream_summary(StreamARN=self._arn)
-                    hours = answer["StreamDescriptionSummary"]["RetentionPeriodHours"]
-                    self._retention_seconds = float(hours) * 3600
-                self._retention_at = now
-            except NotFound:
-                raise
-            except (Unavailable, SourceGone):
-                pass
-        return self._retention_seconds
+        if now - self._summary_at < _SUMMARY_FRESH_SECONDS:
+            return
+        client = await self._client()
+        try:
+            with translated(f"describe {self._arn}"):
+                answer = (await client.describe_stream_summary(StreamARN=self._arn))["StreamDescriptionSummary"]
+                self._retention_seconds = float(answer["RetentionPeriodHours"]) * 3600
+                created_at = answer.get("StreamCreationTimestamp")
+                self._created_at = None if created_at is None else epoch_seconds(created_at)
+            self._summary_at = now
+        except NotFound:
+            raise
+        except (Unavailable, SourceGone):
+            pass
 
 
 def _start(position: Position) -> dict[str, object]:

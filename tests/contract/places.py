@@ -14,9 +14,9 @@ from typing import Any
 
 from aiohttp import web
 
-from poller.app import open_destination
 from poller.arns import DestinationKind
 from poller.aws import Aws
+from poller.opening import open_destination
 from poller.ports import Destination
 from tests.builders import mapping
 from tests.http_endpoint import endpoint

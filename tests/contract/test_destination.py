@@ -14,11 +14,11 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from poller.app import open_destination
 from poller.arns import DestinationKind
 from poller.aws import Aws
 from poller.errors import SourceGone, Unavailable
 from poller.mapping import PAYLOAD_BYTES_MAX
+from poller.opening import open_destination
 from poller.rules.failure_document import failure_document
 from tests.builders import failure_report, mapping
 from tests.contract.places import place as open_place

@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 from botocore.exceptions import EndpointConnectionError
 
-from poller.app import open_destination
 from poller.aws import Aws
 from poller.errors import SourceGone, Unavailable
+from poller.opening import open_destination
 from poller.rules.failure_document import failure_document, object_key
 from tests.builders import failure_report, mapping
 from tests.http_endpoint import endpoint

@@ -186,7 +186,7 @@ def test_a_batch_in_trouble_keeps_its_budget_while_the_stream_is_away():
 
 
 class Deletable(KeptSource):
-    """A stream that is deleted and made anew under its name, as ``lives`` say: (from when, mark, records)."""
+    """A stream that is deleted and made anew under its name, as ``lives`` say: (from when, created at, records)."""
 
     def __init__(self, *lives):
         super().__init__([])
@@ -199,7 +199,7 @@ class Deletable(KeptSource):
         _, mark, found = self._life()
         if found is None:
             raise SourceGone("could not list", said="Stream orders under account 1 not found.")
-        return Listing((Shard(ShardId("shard-0")),), stream=mark)
+        return Listing((Shard(ShardId("shard-0")),), stream_created_at=mark)
 
     async def _pages(self, position):
         _, mark, found = self._life()
@@ -215,28 +215,28 @@ class Deletable(KeptSource):
 def test_a_deleted_stream_is_looked_for_slowly_and_read_from_its_beginning_when_it_is_there_again():
     """R-STATE-10: its sequence numbers are no position in the new one, nor is LATEST, since all of it is new."""
     store = MemoryStore(VirtualClock())
-    source = Deletable((0, "first", records(5, 6)), (50, "", None), (200, "second", records(1, 2, 3)))
+    source = Deletable((0, 1e9, records(5, 6)), (50, 0, None), (200, 2e9, records(1, 2, 3)))
     seen = run(source, seconds=400, store=store, starting_position="TRIM_HORIZON")
     assert seen.batches == [[5, 6], [1, 2, 3]]
     assert "PROBLEM: Stream orders under account 1 not found." in results(seen)
     assert results(seen)[-1] == "OK"
     assert set(states(seen)[1:]) == {"Enabled"}
     assert len(seen.heard.of(StreamReplaced)) == 1
-    assert seen.rows["shard-0"].stream == "second"
+    assert seen.rows["shard-0"].stream_created_at == 2e9
 
 
 def test_a_finished_shard_of_a_deleted_stream_does_not_hide_one_of_the_same_name():
     store = MemoryStore(VirtualClock())
     first = KeptSource(records(5), ended=True)
-    first.listing = Deletable((0, "first", [])).listing
+    first.listing = Deletable((0, 1e9, [])).listing
     assert run(first, seconds=20, store=store).position() == "SHARD_END"
-    seen = run(Deletable((0, "second", records(1, 2))), seconds=60, store=store, starting_position="LATEST")
+    seen = run(Deletable((0, 2e9, records(1, 2))), seconds=60, store=store, starting_position="LATEST")
     assert seen.batches == [[1, 2]]
 
 
 def test_two_workers_find_the_new_stream_without_losing_each_others_work():
     store, heard = MemoryStore(VirtualClock()), Heard()
-    source = Deletable((0, "first", records(5, 6)), (50, "", None), (60, "second", records(1, 2, 3)))
+    source = Deletable((0, 1e9, records(5, 6)), (50, 0, None), (60, 2e9, records(1, 2, 3)))
     target = ScriptedTarget()
 
     async def main():

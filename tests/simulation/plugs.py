@@ -243,7 +243,7 @@ class SimStore:
     async def rows(self, mapping):
         return await self._call(self._shared.rows, mapping)
 
-    async def create(self, mapping, shards, *, stream="", replacing=()):
+    async def create(self, mapping, shards, *, stream_created_at=None, replacing=()):
         assert not replacing, "no stream is made anew here"
         await self._call(self._shared.create, mapping, shards)
 
