@@ -171,6 +171,24 @@ async def test_a_throttle_in_the_middle_of_a_listing_does_not_undo_it():
     assert len(service.questions("ListShards")) == 3
 
 
+async def test_a_listing_tells_when_its_stream_was_made_and_asks_again_after_it_was_gone():
+    """R-STATE-10: a stream that comes back under its name may be another one."""
+
+    def summary(created_at):
+        return {"StreamDescriptionSummary": {"RetentionPeriodHours": 24, "StreamCreationTimestamp": created_at}}
+
+    service = Service(ListShards={"Shards": []}, DescribeStreamSummary=summary(1.7e9))
+    async with source(service, "kinesis") as stream:
+        assert (await stream.listing()).stream_created_at == 1.7e9
+        service.answers |= {"DescribeStreamSummary": summary(1.8e9)}
+        assert (await stream.listing()).stream_created_at == 1.7e9  # not asked at each listing
+        service.answers |= {"ListShards": error("ResourceNotFoundException")}
+        with pytest.raises(SourceGone):
+            await stream.listing()
+        service.answers |= {"ListShards": {"Shards": []}}
+        assert (await stream.listing()).stream_created_at == 1.8e9
+
+
 async def test_a_stream_that_does_not_tell_its_retention_can_be_read_all_the_same():
     denied = error("AccessDeniedException")
     async with source(Service(ListShards={"Shards": []}, DescribeStreamSummary=denied), "kinesis") as stream:
