@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from poller.arns import DestinationKind, SourceKind, destination_kind, source_kind
+from poller.arns import DestinationKind, SourceKind, destination_kind, lambda_arn, source_kind
 from poller.aws import Aws
 from poller.config import AwsSettings, FunctionSettings, Settings
 from poller.errors import ConfigError
@@ -66,15 +66,28 @@ def open_source(
 
 def open_target(mapping: EventSourceMapping, settings: Settings, aws: Aws) -> Target:
     """A [functions.*] entry if there is one of that name, else the Lambda function. Raises `ConfigError`."""
-    function = settings.functions.get(mapping.function_name)
+    function, arn = settings.functions.get(mapping.function_name), function_arn(mapping, settings)
     target: Target
     if function is None:
-        target = _load(LAMBDA)(aws, function_name=mapping.function_name)
+        target = _load(LAMBDA)(aws, function_name=mapping.function_name, region=arn.split(":")[3])
     elif function.handler is not None:
-        target = _python_target(mapping, function, function.handler, settings.path)
+        target = _python_target(function, function.handler, arn, settings.path)
     else:
         target = _load(f"{HTTP}:HttpTarget")(function.url, timeout_seconds=function.timeout_seconds)
     return target
+
+
+def function_arn(mapping: EventSourceMapping, settings: Settings, identity: str = "") -> str:
+    """What a mapping's function is called in context objects and failure documents (R-DEST-21, R-PORT-6).
+
+    What the mapping leaves open is the stream's; but a Lambda function runs in the region that is set, if one is, and
+    in the account of ``identity``, which is the role that events name, if that is known.
+    """
+    _, partition, _, region, account, *_ = mapping.source_arn.split(":")
+    if mapping.function_name not in settings.functions:
+        region = settings.aws.region or region
+        account = "".join(identity.split(":")[4:5]) or account
+    return lambda_arn(mapping.function_name, partition=partition, region=region, account=account)
 
 
 def open_destination(mapping: EventSourceMapping, aws: Aws) -> Destination | None:
@@ -88,7 +101,7 @@ def open_destination(mapping: EventSourceMapping, aws: Aws) -> Destination | Non
     return destination
 
 
-def _python_target(mapping: EventSourceMapping, function: FunctionSettings, handler: str, config: Path) -> Target:
+def _python_target(function: FunctionSettings, handler: str, arn: str, config: Path) -> Target:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
@@ -96,11 +109,10 @@ def _python_target(mapping: EventSourceMapping, function: FunctionSettings, hand
     except ConfigError as error:
         problems = tuple(f"{config}: functions.{function.name}.handler: {problem}" for problem in error.problems)
         raise ConfigError(problems) from error
-    _, partition, _, region, account, *_ = mapping.source_arn.split(":")
     target: Target = _load(f"{PYTHON}:PythonTarget")(
         loaded,
         function_name=function.name,
-        function_arn=f"arn:{partition}:lambda:{region}:{account}:function:{function.name}",
+        function_arn=arn,
         timeout_seconds=function.timeout_seconds,
     )
     return target
