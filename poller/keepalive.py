@@ -10,21 +10,16 @@ import socket
 from typing import Any
 
 _IDLE_SECONDS = 60
-_OPTIONS = (
-    ("TCP_KEEPIDLE", _IDLE_SECONDS),
-    ("TCP_KEEPALIVE", _IDLE_SECONDS),
-    ("TCP_KEEPINTVL", 15),
-    ("TCP_KEEPCNT", 4),
-)
+_OPTIONS = {"TCP_KEEPIDLE": _IDLE_SECONDS, "TCP_KEEPALIVE": _IDLE_SECONDS, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """The first is Linux's, the second macOS's name for the same."""
 
 
 def kept_alive(address: tuple[Any, ...]) -> socket.socket:
-    """A socket for ``address``, as `socket.getaddrinfo` gives it, whose peer is asked for a sign of life each minute."""
+    """A socket for ``address`` (as `socket.getaddrinfo` gives it) whose peer is asked for a sign of life each minute."""
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _OPTIONS:
+    for name, value in _OPTIONS.items():
         if hasattr(socket, name):
             made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return made
