@@ -15,7 +15,7 @@ _OPTIONS = {"TCP_KEEPIDLE": _IDLE_SECONDS, "TCP_KEEPALIVE": _IDLE_SECONDS, "TCP_
 
 
 def kept_alive(address: tuple[Any, ...]) -> socket.socket:
-    """A socket for ``address`` (as `socket.getaddrinfo` gives it) whose peer is asked for a sign of life each minute."""
+    """A socket for ``address`` (see `socket.getaddrinfo`), whose peer is asked for a sign of life when it is silent."""
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

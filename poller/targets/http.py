@@ -51,9 +51,8 @@ class HttpTarget:
             connect = min(CONNECT_SECONDS_MAX, self._timeout_seconds / 2)  # seen for what it is before all is over
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=self._timeout_seconds, connect=connect),
-                connector=aiohttp.TCPConnector(
-                    limit=0, socket_factory=kept_alive
-                ),  # one connection per shard, if need be
+                # One connection per shard, if need be, however long its function is silent.
+                connector=aiohttp.TCPConnector(limit=0, socket_factory=kept_alive),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,  # answers are unpacked up to their cap only
             )
