@@ -10,7 +10,7 @@ from poller.arns import SourceKind, source_kind
 from poller.model import Record
 from poller.rules.json_text import parsed
 from poller.rules.matchers import PatternError
-from poller.rules.patterns import Pattern
+from poller.rules.patterns import Alternative, Pattern
 
 INVALID = "Invalid filter pattern definition."
 """Lambda's text for a pattern that it refuses, whatever the reason (R-VAL-11)."""
@@ -51,13 +51,15 @@ class Filters:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         """Raises `poller.rules.matchers.PatternError`; operators are taken whether Lambda's table has them or not."""
-        self._alternatives = [each for text in patterns for each in Pattern(text).alternatives]
-        self._of_content = [each for each in self._alternatives if any(map(each.asks_for, _CONTENT.values()))]
-        self._of_origin = [each for each in self._alternatives if each not in self._of_content]
+        self._of_content: list[Alternative] = []
+        self._of_origin: list[Alternative] = []
+        for each in [each for text in patterns for each in Pattern(text).alternatives]:
+            asks_for_content = any(map(each.asks_for, _CONTENT.values()))
+            (self._of_content if asks_for_content else self._of_origin).append(each)
 
     def wants(self, record: Record) -> bool:
         """Never raises: what cannot be read is unwanted by all that asks for it, and silently so (R-FILT-15)."""
-        if not self._alternatives:
+        if not self._of_content and not self._of_origin:
             return True
         event = document(record.body)
         if any(each.matches(event) for each in self._of_origin):

@@ -150,7 +150,7 @@ def _wildcard(wanted: object) -> Matcher:
             return False
         at, end = len(first), len(leaf) - len(last)
         for part in inner:
-            at = leaf.find(part, at, end)
+            at = leaf.find(part, at)
             if at < 0:
                 return False
             at += len(part)

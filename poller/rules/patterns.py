@@ -13,8 +13,8 @@ from poller.rules.json_text import parsed
 from poller.rules.matchers import PatternError, compile_matcher, extra_operator
 from poller.rules.walk import Field, holds, together, way
 
-_DEPTH_MAX = 100
-"""Far beyond what anyone nests, and within what can be walked on one stack."""
+_DEPTH_MAX = 80
+"""Beyond what items of DynamoDB nest (32 levels, each with a type), and well within what one stack can walk."""
 
 _ALTERNATIVES_MAX = 1_000
 """Each ``$or`` beside another multiplies them."""

@@ -113,12 +113,12 @@ def _array_holds(wanted: Wanted, array: Sequence[object]) -> bool:
     must, may, never = wanted.groups
     if must:
         return any(holds(wanted, element) for element in elements(array))
+    for chooser in may:
+        others = [each for each in may if each is not chooser]
+        if _array_holds(Wanted((chooser,), others, never), array):
+            return True
     nothing = Wanted((), (), (*may, *never))
-    if all(holds(nothing, element) for element in elements(array)):
-        return True
-    return any(
-        _array_holds(Wanted((chooser,), [each for each in may if each is not chooser], never), array) for chooser in may
-    )
+    return all(holds(nothing, element) for element in elements(array))
 
 
 def _object_holds(wanted: Wanted, value: Mapping[str, object]) -> bool:
@@ -126,20 +126,29 @@ def _object_holds(wanted: Wanted, value: Mapping[str, object]) -> bool:
         return _dotted_object_holds(wanted, value)
     if wanted.ends:  # at an object, which is no leaf (R-FILT-22)
         return False
-    return all(holds(below, value[key]) if key in value else not below.must for key, below in wanted.below.items())
+    for key, below in wanted.below.items():  # no all(...): it would take one more frame of the stack at each level
+        if below.must if key not in value else not holds(below, value[key]):
+            return False
+    return True
 
 
 def _dotted_object_holds(wanted: Wanted, value: Mapping[str, object]) -> bool:
-    """The same where a key may stand for several; an event may even spell one path in two ways."""
+    """The same where a key may stand for several.
+
+    An event may even spell one path in two ways; then each field has its choice, and only here choices multiply.
+    """
     choices = [
         _choices(group, [step for step in way.onward if step[0] in value])
         for group, ways in enumerate(wanted.groups)
         for way in ways
     ]
-    return any(
-        all(holds(below, value[key]) for key, below in _by_key(itertools.chain(*claims)).items())
-        for claims in itertools.product(*choices)
-    )
+    for claims in itertools.product(*choices):
+        for key, below in _by_key(itertools.chain(*claims)).items():
+            if not holds(below, value[key]):
+                break
+        else:
+            return True
+    return False
 
 
 def _choices(group: int, onward: Sequence[tuple[str, Way]]) -> list[list[_Claim]]:

@@ -115,6 +115,7 @@ def test_the_data_of_kinesis_is_looked_into_if_it_is_json(data, pattern, wanted)
         (b"NaN", False),
         (b'{"n":Infinity}', False),
         (b"[" * 100_000, False),
+        (b'{"type":' + b"[" * 500 + b"1" + b"]" * 500 + b"}", True),
         (b'{"a":' * 900 + b"1" + b"}" * 900, None),
         (b'{"type":"\\ud800"}', True),
         (b'{"type":"\xed\xa0\x80"}', True),
@@ -245,3 +246,10 @@ def test_each_of_two_mappings_on_a_stream_gets_its_own_records():
         pattern = json.dumps({"data": {"event_type": [name]}})
         batches[name] = run(source, filter_patterns=(pattern,)).batches
     assert batches == {"function_1": [[7]], "function_2": [[8]]}
+
+
+def test_the_deepest_pattern_takes_the_deepest_event_on_the_stack_that_there_is():
+    """Arrays at each level, and keys that join with dots."""
+    pattern = '{"data":' + '{"a":' * 79 + "[1]" + "}" * 80
+    event = '{"a.a":0,"a":[' * 79 + "1" + "]}" * 79
+    assert Filters([pattern]).wants(kinesis(event.encode()))

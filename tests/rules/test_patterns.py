@@ -190,6 +190,9 @@ def test_the_recorded_matrix_of_errors(pattern, reason):
         ([{"equals-ignore-case": "STRASSE"}], "straße", True),
         ([{"wildcard": "*"}], "", True),
         ([{"wildcard": "ab*ba"}], "aba", False),
+        ([{"wildcard": "*ab*ab*"}], "abcab", True),
+        ([{"wildcard": "*ab*ab*"}], "xab", False),
+        ([{"wildcard": "*ab*b"}], "ab", False),
         ([{"wildcard": "a\\*b"}], "a*b", True),
         ([{"wildcard": "a\\*b"}], "axb", False),
         ([{"wildcard": "a\\\\*"}], "a\\x", True),
@@ -284,6 +287,7 @@ def test_of_equal_keys_the_last_wins():
         ('{"k":[{"wildcard":1}]}', "wildcard match pattern must be a string"),
         ('{"k":[{"wildcard":"arn:aws:events:us-east-1:**:x/*"}]}', "Consecutive wildcard characters at pos 26"),
         ('{"k":[{"wildcard":"ä**"}]}', "Consecutive wildcard characters at pos 3"),
+        ('{"k":[{"wildcard":"\\ud800**"}]}', "Consecutive wildcard characters at pos 4"),
         ('{"k":[{"wildcard":"a*c\\\\def"}]}', "Invalid escape character at pos 4"),
         ('{"k":[{"cidr":1}]}', "prefix match pattern must be a string"),
         ('{"k":[{"cidr":"10.0.0.0/xx"}]}', "Malformed CIDR, mask bits must be an integer"),
@@ -293,8 +297,8 @@ def test_of_equal_keys_the_last_wins():
         ('{"$or":["scalar"]}', "Only JSON object is allowed in array of $or relationship."),
         ('{"d":{"$or":[{"a":[1]}]}}', "d: There must have at least 2 Objects in $or relationship."),
         ('{"$or":[{"a":[1]},{}]}', "Empty objects are not allowed"),
-        ('{"' + "a." * 100 + '":[1]}', "more than 100 keys deep"),
-        ('{"$or":[' * 100 + '{"a":[1]}' + ',{"b":[1]}]}' * 100, "more than 100 keys deep"),
+        ('{"' + "a." * 80 + '":[1]}', "more than 80 keys deep"),
+        ('{"$or":[' * 81 + '{"a":[1]}' + ',{"b":[1]}]}' * 81, "more than 80 keys deep"),
         (
             json.dumps({k: {"$or": [{"a": [1]}, {"b": [1]}]} for k in "abcdefghij"}),
             "$or has more than 1000 combinations",
@@ -334,6 +338,11 @@ def test_a_pattern_knows_which_of_its_operators_are_not_in_the_table_of_lambda(e
     """R-FILT-20."""
     pattern = {"a": ["x"], "$or": [{"b": [1]}, {"d": {"k": ["x", entry]}}]}
     assert Pattern(json.dumps(pattern)).extras == ({extra: "d.k"} if extra else {})
+
+
+def test_of_fields_with_the_same_extra_operator_the_first_is_named():
+    pattern = {"a": {"b": [{"wildcard": "x"}, {"wildcard": "y"}], "c": [{"cidr": "::/0"}]}, "d": [{"wildcard": "x"}]}
+    assert list(Pattern(json.dumps(pattern)).extras.items()) == [("wildcard", "a.b"), ("cidr", "a.c")]
 
 
 # What must not take long, in calls of functions, which are the same on every machine
