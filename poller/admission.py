@@ -14,6 +14,8 @@ REPORT_ITEM_FAILURES = "ReportBatchItemFailures"
 FILTERS_MAX = 10
 """Lambda takes five, and up to ten on request (R-FILT-1)."""
 
+PATTERN_LENGTH_MAX = 4096
+
 DESTINATION_LENGTH_MAX = 350
 
 _POSITIONS = ("LATEST", "AT_TIMESTAMP", "TRIM_HORIZON")
@@ -212,6 +214,14 @@ def _filter_violations(request: Request) -> Iterator[Violation]:
     if len(request.filter_patterns) > FILTERS_MAX:
         text = f"1 validation error detected: there are {len(request.filter_patterns)} filters"
         yield Violation("filter_criteria", text, f"give at most {FILTERS_MAX}, or join some with $or")
+    for number, pattern in enumerate(request.filter_patterns, start=1):
+        if len(pattern) > PATTERN_LENGTH_MAX:
+            text = (
+                f"1 validation error detected: Value '{pattern[:40]}...' at 'filterCriteria.filters.{number}.member."
+                f"pattern' failed to satisfy constraint: Member must have length less than or equal to "
+                f"{PATTERN_LENGTH_MAX}"
+            )
+            yield Violation("filter_criteria", text, "write it without spaces, or split it into several filters")
 
 
 def _destination_violations(request: Request) -> Iterator[Violation]:

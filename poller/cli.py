@@ -102,12 +102,12 @@ def _shards(arguments: argparse.Namespace) -> int:
 def _filter_test(arguments: argparse.Namespace) -> int:
     from poller.filter_test import main_filter_cases, main_filter_test
 
-    if arguments.file is not None:
-        return main_filter_cases(arguments.file, as_json=arguments.json)
-    if arguments.pattern is None or arguments.event is None:
+    if arguments.file is not None and arguments.pattern is None:
+        return main_filter_cases(arguments.file, as_json=arguments.json, strict=arguments.strict)
+    if arguments.event is None or arguments.file is not None:
         print("give PATTERN and EVENT, or --file CASES.jsonl", file=sys.stderr)
         return EXIT_USAGE
-    return main_filter_test(arguments.pattern, arguments.event, as_json=arguments.json)
+    return main_filter_test(arguments.pattern, arguments.event, as_json=arguments.json, strict=arguments.strict)
 
 
 def _dev(arguments: argparse.Namespace) -> int:
@@ -223,13 +223,18 @@ def _add_filter_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser])
         help="say whether a pattern matches an event, and if not, why",
         description="Say whether a pattern matches an event, and if not, the first reason why. The event is what a "
         "pattern sees: for Kinesis the record's fields at the top level, with data decoded.",
-        epilog="""example:\n  poller filter test '{"data": {"type": ["order"]}}' '{"data": {"type": "order"}}'""",
+        epilog="exit codes:\n  0 match, 1 no match, 2 the pattern or the event cannot be used; of a file of cases:\n"
+        "  0 all as expected, 1 some differ, 2 it cannot be used\n\n"
+        """example:\n  poller filter test '{"data": {"type": ["order"]}}' '{"data": {"type": "order"}}'\n"""
+        "  poller filter test @pattern.json @event.json\n  poller filter test --file cases.jsonl",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    test.add_argument("pattern", nargs="?", metavar="PATTERN", help="the pattern, JSON")
-    test.add_argument("event", nargs="?", metavar="EVENT", help="the event, JSON")
-    cases = 'lines of {"pattern": ..., "event": ..., "expected": "match|no_match|invalid"}; exit code 1 if one differs'
+    test.add_argument("pattern", nargs="?", metavar="PATTERN", help="the pattern, JSON; @FILE reads it, - is stdin")
+    test.add_argument("event", nargs="?", metavar="EVENT", help="the event, JSON; @FILE reads it, - is stdin")
+    cases = 'instead: lines of {"pattern": ..., "event": ..., "expected": "match|no_match|invalid"}'
     test.add_argument("--file", type=Path, metavar="CASES.jsonl", help=cases)
+    strict = "judge as a mapping without extended_filter_operators does: Lambda's own operators only"
+    test.add_argument("--strict", action="store_true", help=strict)
     test.add_argument("--json", action="store_true", help="print JSON instead of text")
     test.set_defaults(verb=_filter_test)
 

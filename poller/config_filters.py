@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from poller.config_values import Table, kind_name
-from poller.rules.matchers import PatternError
-from poller.rules.patterns import Pattern
+from poller.rules.filtering import pattern_violation
 
 _ADVICE = """write filters = [{ pattern = '{"data": {"type": ["order"]}}' }]"""
 
+_EXTENDED = "extended_filter_operators"
 
-def filter_patterns(table: Table) -> tuple[str, ...]:
-    """The patterns of ``filter_criteria = { filters = [{ pattern = '...' }] }``, each tried out (R-VAL-11)."""
+
+def filter_patterns(table: Table, *, source_arn: str | None) -> tuple[str, ...]:
+    """The patterns of ``filter_criteria = { filters = [{ pattern = '...' }] }``, each tried out (R-VAL-11).
+
+    ``table`` is that of the mapping, where ``extended_filter_operators`` lets in what Lambda's table of operators
+    omits; ``source_arn`` is its stream.
+    """
+    extended = table.flag(_EXTENDED, default=False) or table.complaints.touch((*table.path, _EXTENDED))
     path = (*table.path, "filter_criteria")
     criteria = Table(table.table("filter_criteria"), path, table.complaints, known=("filters",))
     filters = criteria.get("filters")
@@ -22,22 +28,17 @@ def filter_patterns(table: Table) -> tuple[str, ...]:
     patterns: list[str] = []
     for index, values in enumerate(filters):
         place = (*path, "filters", index)
-        if isinstance(values, dict):
-            patterns += _pattern(Table(values, place, table.complaints, known=("pattern",)))
-        else:
+        if not isinstance(values, dict):
             table.complaints.add(place, f"must be a table, not {kind_name(values)}", _ADVICE)
+            continue
+        row = Table(values, place, table.complaints, known=("pattern",))
+        text = row.text("pattern")
+        if text is None:
+            if not table.complaints.touch(place):
+                table.complaints.add(place, "there is no pattern", _ADVICE)
+            continue
+        violation = pattern_violation(text, source_arn=source_arn, extended=extended)
+        if violation is not None:
+            row.complain(violation.field, violation.text, violation.advice)
+        patterns.append(text)
     return tuple(patterns)
-
-
-def _pattern(table: Table) -> list[str]:
-    text = table.text("pattern")
-    if text is None:
-        if not table.complaints.touch(table.path):
-            table.complaints.add(table.path, "there is no pattern", _ADVICE)
-        return []
-    try:
-        Pattern(text)
-    except PatternError as error:
-        advice = "try it with: poller filter test PATTERN EVENT"
-        table.complain("pattern", f"Invalid filter pattern definition. {error}", advice)
-    return [text]

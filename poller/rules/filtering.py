@@ -3,40 +3,91 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 
+from poller.admission import Violation
+from poller.arns import SourceKind, source_kind
 from poller.model import Record
-from poller.rules.patterns import Pattern
+from poller.rules.json_text import parsed
+from poller.rules.matchers import PatternError
+from poller.rules.patterns import Alternative, Pattern
+
+INVALID = "Invalid filter pattern definition."
+"""Lambda's text for a pattern that it refuses, whatever the reason (R-VAL-11)."""
+
+_CONTENT = {
+    SourceKind.KINESIS_STREAM: "data",
+    SourceKind.KINESIS_CONSUMER: "data",
+    SourceKind.DYNAMODB_STREAM: "dynamodb",
+}
+"""The key of an event under which its content is; the others tell where it comes from."""
+
+_TRY = "try it with: poller filter test PATTERN EVENT"
+
+
+def pattern_violation(text: str, *, source_arn: str | None, extended: bool) -> Violation | None:
+    """Why Lambda would refuse a pattern for a mapping of this source; ``None`` if it would not.
+
+    ``extended`` takes the operators, too, that EventBridge has and Lambda's table omits (R-FILT-20).
+    """
+    try:
+        pattern = Pattern(text)
+    except PatternError as error:
+        return Violation("pattern", f"{INVALID} {error}", _TRY)
+    if pattern.extras and not extended:
+        operator, name = next(iter(pattern.extras.items()))
+        problem = f"{INVALID} {name}: {operator} is not in Lambda's table of operators"
+        return Violation("pattern", problem, "set extended_filter_operators = true to use it")
+    kind = source_kind(source_arn or "")
+    content = _CONTENT.get(kind) if kind else None
+    if any(field.name == content for field in pattern.fields):
+        problem = f"{INVALID} {content}: must be a pattern in JSON, not a list of plain values"
+        return Violation("pattern", problem, f'write {{"{content}": {{"key": [...]}}}}')
+    return None
 
 
 class Filters:
     """The filters of a mapping: a record is wanted if one of them matches, or if there are none (R-FILT-1)."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        """Raises `poller.rules.matchers.PatternError`."""
-        self._patterns = tuple(Pattern(text) for text in patterns)
+        """Raises `poller.rules.matchers.PatternError`; operators are taken whether Lambda's table has them or not."""
+        self._of_content: list[Alternative] = []
+        self._of_origin: list[Alternative] = []
+        for each in [each for text in patterns for each in Pattern(text).alternatives]:
+            asks_for_content = any(map(each.asks_for, _CONTENT.values()))
+            (self._of_content if asks_for_content else self._of_origin).append(each)
 
     def wants(self, record: Record) -> bool:
-        """A Kinesis record whose data is no JSON is unwanted by every pattern that asks for data (R-FILT-14)."""
-        if not self._patterns:
+        """Never raises: what cannot be read is unwanted by all that asks for it, and silently so (R-FILT-15)."""
+        if not self._of_content and not self._of_origin:
             return True
-        seen, has_data = document(record.body)
-        return any(pattern.matches(seen) for pattern in self._patterns if has_data or "data" not in pattern.keys)
+        event = document(record.body)
+        if any(each.matches(event) for each in self._of_origin):
+            return True
+        return bool(self._of_content) and look_into(event) and any(each.matches(event) for each in self._of_content)
 
 
-def document(body: bytes) -> tuple[dict[str, object], bool]:
-    """What a pattern sees of an event record; for Kinesis, whether its data is JSON (R-FILT-10, R-FILT-11).
+def document(body: bytes) -> dict[str, object]:
+    """What a pattern sees of an event record, ``data`` still being closed (R-FILT-10, R-FILT-11).
 
-    A Kinesis record shows its own fields at the top level, with its data decoded; a DynamoDB record is seen as it is.
+    A Kinesis record shows its own fields at the top level, beside those of the event; a change of an item is seen as
+    it is. Of a body that cannot be read nothing is seen.
     """
-    event: dict[str, object] = json.loads(body)
-    inner = event.pop("kinesis", None)
-    if not isinstance(inner, dict):
-        return event, True
-    seen = inner | event
     try:
-        seen["data"] = json.loads(base64.b64decode(str(seen.pop("data"))))
-    except (ValueError, RecursionError):
-        return seen, False
-    return seen, True
+        event = parsed(body)
+    except ValueError:
+        return {}
+    assert isinstance(event, dict)
+    inner = event.pop("kinesis", None)
+    return inner | event if isinstance(inner, dict) else event
+
+
+def look_into(event: dict[str, object]) -> bool:
+    """Opens the ``data`` of a Kinesis record in its place; whether the content of the record is JSON (R-FILT-14)."""
+    if "data" not in event:
+        return "dynamodb" in event
+    try:
+        event["data"] = parsed(base64.b64decode(str(event["data"])))
+    except ValueError:
+        return False
+    return True

@@ -1,144 +1,139 @@
 """Event patterns, compiled once: this file is the language in which a filter says which records it wants (R-FILT-20).
 
-An event is looked at as its leaves: every scalar under the path of its keys, joined with dots (R-FILT-27), and with the
-array elements on its way, so that two fields of a pattern never match in two different elements (R-FILT-25).
+A pattern is read into its fields and ``$or`` choices, and from these into alternatives: lists of fields that are
+wanted all at once. How such a list is held against an event is `poller.rules.walk`'s.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from poller.rules.matchers import Leaf, Matcher, PatternError, compile_matcher
+from poller.rules.json_text import parsed
+from poller.rules.matchers import PatternError, compile_matcher, extra_operator
+from poller.rules.walk import Field, holds, together, way
 
-Place = tuple[tuple[int, int], ...]
-"""The array elements on the way to a leaf: the array's number in the event, and the index in it."""
+_DEPTH_MAX = 80
+"""Beyond what items of DynamoDB nest (32 levels, each with a type), and well within what one stack can walk."""
 
-Leaves = Mapping[str, Sequence[tuple[Leaf, Place]]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Field:
-    """One path of a pattern, and the alternatives for its value; ``absent`` means that it may be missing."""
-
-    path: str
-    matchers: tuple[Matcher, ...]
-    absent: bool
+_ALTERNATIVES_MAX = 1_000
+"""Each ``$or`` beside another multiplies them."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Either:
+class Either:
     """``$or``: at least one of several groups of fields."""
 
-    groups: tuple[tuple[_Node, ...], ...]
+    groups: tuple[tuple[Node, ...], ...]
 
 
-_Node = _Field | _Either
+Node = Field | Either
+
+
+class Alternative:
+    """Fields that are wanted all at once; a pattern matches if one of its alternatives does."""
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self._wanted = together(fields)
+        self._keys = frozenset(field.path[0] for field in fields)
+
+    def asks_for(self, key: str) -> bool:
+        """Whether one of its fields lies under this key of the event."""
+        return key in self._keys
+
+    def matches(self, event: object) -> bool:
+        return holds(self._wanted, event)
 
 
 class Pattern:
-    """One filter; `matches` is pure and may be called from anywhere."""
+    """One filter; ``matches`` is pure and may be called from anywhere.
+
+    ``extras``: operators that it uses although Lambda's table omits them, each with the field where it is first.
+    """
 
     def __init__(self, text: str) -> None:
         """Raises `PatternError` with the reason if ``text`` is no pattern. Of equal keys the last wins (R-FILT-16)."""
         try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            value = parsed(text)
+        except ValueError as error:
             raise PatternError(f"not JSON: {error}") from error
-        if not isinstance(value, dict) or not value:
-            raise PatternError("a pattern is a JSON object with at least one key")
-        self.keys = frozenset(value)
-        self._nodes = _compiled(value, "")
+        if not isinstance(value, dict):
+            raise PatternError("Filter is not an object")
+        self.nodes = _compiled(value, (), 1)
+        combinations = combined(self.nodes)
+        self.alternatives = tuple(Alternative(fields) for fields in combinations)
+        self.fields = tuple(dict.fromkeys(field for fields in combinations for field in fields))
+        self.extras: Mapping[str, str] = _extras(self.fields)
 
     def matches(self, event: object) -> bool:
-        """Whether ``event``, as `json.loads` gives it, has what the pattern asks for."""
-        return _solved(self._nodes, leaves(event), {})
-
-    def reason(self, event: object) -> str:
-        """Why ``event`` does not match, by the first field that cannot; empty if it matches."""
-        found = leaves(event)
-        if _solved(self._nodes, found, {}):
-            return ""
-        for node in self._nodes:
-            if not _solved((node,), found, {}):
-                return _reason(node, found)
-        return "each field has a match, but not within the same element of an array"
+        """Whether ``event``, as `parsed` gives it, has what the pattern asks for."""
+        return any(alternative.matches(event) for alternative in self.alternatives)
 
 
-def leaves(event: object) -> Leaves:
-    """All scalars of an event by path. Objects and empty arrays are no leaves (R-FILT-22, R-FILT-23)."""
-    found: dict[str, list[tuple[Leaf, Place]]] = {}
-    arrays = 0
-    waiting: list[tuple[str, object, Place]] = [("", event, ())]
-    while waiting:
-        path, value, place = waiting.pop()
-        if isinstance(value, dict):
-            waiting += [(f"{path}.{key}" if path else key, each, place) for key, each in value.items()]
-        elif isinstance(value, list):
-            arrays += 1
-            waiting += [(path, each, (*place, (arrays, index))) for index, each in enumerate(value)]
-        elif value is None or isinstance(value, str | int | float):
-            found.setdefault(path, []).append((value, place))
+def _extras(fields: Sequence[Field]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for field in fields:
+        for operator in filter(None, map(extra_operator, field.entries)):
+            found.setdefault(operator, field.name)
     return found
 
 
-def _compiled(value: Mapping[str, object], path: str) -> tuple[_Node, ...]:
-    nodes: list[_Node] = []
+def combined(nodes: Sequence[Node]) -> list[tuple[Field, ...]]:
+    """Every list of fields that would do for all of ``nodes``, one group being taken of each ``$or``."""
+    combinations: list[tuple[Field, ...]] = [()]
+    for node in nodes:
+        choices = _choices(node)
+        if len(combinations) * len(choices) > _ALTERNATIVES_MAX:
+            raise PatternError(f"$or has more than {_ALTERNATIVES_MAX} combinations")
+        combinations = [(*fields, *more) for fields in combinations for more in choices]
+    return combinations
+
+
+def _choices(node: Node) -> list[tuple[Field, ...]]:
+    if isinstance(node, Field):
+        return [(node,)]
+    return [fields for group in node.groups for fields in combined(group)]
+
+
+def _compiled(value: Mapping[str, object], path: tuple[str, ...], depth: int) -> tuple[Node, ...]:
+    if not value:
+        raise _refused("Empty objects are not allowed", path)
+    nodes: list[Node] = []
     for key, each in value.items():
-        below = f"{path}.{key}" if path else key
-        if key == "$or" and isinstance(each, list):
-            nodes.append(_either(each, path))
+        below = (*path, *key.split("."))
+        if max(depth, len(below)) > _DEPTH_MAX:
+            raise _refused(f"a field lies more than {_DEPTH_MAX} keys deep", path)
+        if key == "$or":
+            nodes.append(_either(each, path, depth))
         elif isinstance(each, dict):
-            if not each:
-                raise PatternError(f"empty objects are not allowed, at {below}")
-            nodes += _compiled(each, below)
+            nodes += _compiled(each, below, depth + 1)
         elif isinstance(each, list):
-            if not each:
-                raise PatternError(f"empty arrays are not allowed, at {below}")
-            compiled = [compile_matcher(matcher, below) for matcher in each]
-            matchers = tuple(matcher for matcher in compiled if matcher is not None)
-            nodes.append(_Field(below, matchers, absent=len(matchers) < len(compiled)))
+            nodes.append(_field(each, below))
         else:
-            raise PatternError(f'"{key}" must be an object or an array, at {below}')
+            raise _refused(f'"{key}" must be an object or an array', path)
     return tuple(nodes)
 
 
-def _either(groups: Sequence[object], path: str) -> _Either:
+def _field(entries: Sequence[object], path: tuple[str, ...]) -> Field:
+    if not entries:
+        raise _refused("Empty arrays are not allowed", path)
+    try:
+        compiled = [compile_matcher(entry) for entry in entries]
+    except PatternError as error:
+        raise _refused(str(error), path) from None
+    matchers = tuple(matcher for matcher in compiled if matcher is not None)
+    return Field(path, tuple(entries), way(path, matchers), absent=len(matchers) < len(compiled))
+
+
+def _either(groups: object, path: tuple[str, ...], depth: int) -> Either:
+    if not isinstance(groups, list):
+        raise _refused("It must be an Array followed with $or.", path)
+    if any(not isinstance(group, dict) for group in groups):
+        raise _refused("Only JSON object is allowed in array of $or relationship.", path)
     if len(groups) < 2:
-        raise PatternError("$or needs at least two objects")
-    compiled: list[tuple[_Node, ...]] = []
-    for group in groups:
-        if not isinstance(group, dict) or not group:
-            raise PatternError("$or is a list of objects that are not empty")
-        compiled.append(_compiled(group, path))
-    return _Either(tuple(compiled))
+        raise _refused("There must have at least 2 Objects in $or relationship.", path)
+    return Either(tuple(_compiled(group, path, depth + 1) for group in groups))
 
 
-def _solved(nodes: Sequence[_Node], found: Leaves, chosen: Mapping[int, int]) -> bool:
-    """Whether every node can be met by leaves that lie in the same elements of the arrays they share (``chosen``)."""
-    if not nodes:
-        return True
-    node, rest = nodes[0], nodes[1:]
-    if isinstance(node, _Either):
-        return any(_solved((*group, *rest), found, chosen) for group in node.groups)
-    if node.path not in found:
-        return node.absent and _solved(rest, found, chosen)
-    for value, place in found[node.path]:
-        fits = all(chosen.get(array, index) == index for array, index in place)
-        if (
-            fits
-            and any(matcher(value) for matcher in node.matchers)
-            and _solved(rest, found, {**chosen, **dict(place)})
-        ):
-            return True
-    return False
-
-
-def _reason(node: _Node, found: Leaves) -> str:
-    if isinstance(node, _Either):
-        return "no object of $or matches"
-    if node.path not in found:
-        return f"{node.path} is not in the event, or is not a single value"
-    values = ", ".join(json.dumps(value) for value, _ in found[node.path][:3])
-    return f"{node.path} is {values}, which matches nothing in the pattern's list"
+def _refused(problem: str, path: tuple[str, ...]) -> PatternError:
+    return PatternError(f"{'.'.join(path)}: {problem}" if path else problem)

@@ -41,6 +41,7 @@ tumbling_window_in_seconds = 0
 destination_config = { on_failure = { destination = "arn:aws:sqs:us-east-1:123456789012:failures" } }
 deaggregate = false
 enabled = true
+extended_filter_operators = true
 """
 
 MINIMAL = """\

@@ -121,6 +121,22 @@ REFUSED = [
         id="R-VAL-14 filters with windows, R-FILT-4",
     ),
     pytest.param(
+        replace(GOOD, filter_patterns=("{}",) * 11),
+        "filter_criteria",
+        "1 validation error detected: there are 11 filters",
+        id="R-VAL-12 too many filters",
+    ),
+    pytest.param(
+        replace(GOOD, filter_patterns=("{}", "x" * 4097)),
+        "filter_criteria",
+        _smithy(
+            f"'{'x' * 40}...'",
+            "filterCriteria.filters.2.member.pattern",
+            "Member must have length less than or equal to 4096",
+        ),
+        id="a pattern that is too long",
+    ),
+    pytest.param(
         replace(GOOD, on_success_destination=QUEUE),
         "destination_config",
         "OnSuccess configuration is not supported for event source mappings.",
