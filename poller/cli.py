@@ -135,13 +135,16 @@ def _summary(settings: Settings, mapping: EventSourceMapping) -> dict[str, str]:
     extras = (", bisect" if failure.bisect else "") + (", item failures" if failure.report_item_failures else "")
     retries = "until it succeeds" if failure.retries_max is None else f"{failure.retries_max} times"
     age = "" if failure.age_seconds_max is None else f", records up to {failure.age_seconds_max:g} s old"
+    lanes = f", {mapping.lanes} lanes" if mapping.lanes > 1 else ""
+    tumbling = f", tumbling windows of {mapping.tumbling_window_seconds} s" if mapping.tumbling_window_seconds else ""
     return {
-        "source": f"{kind}: {mapping.source_arn}",
+        "source": f"{kind}: {mapping.source_arn}{', aggregates opened' if mapping.deaggregate else ''}",
         "function": where,
         "starts": starts,
         **({"filters": f"{filters} pattern(s)"} if filters else {}),
-        "batch": f"up to {batch.batch_size} records, window {batch.window_seconds:g} s",
+        "batch": f"up to {batch.batch_size} records, window {batch.window_seconds:g} s{lanes}{tumbling}",
         "on failure": f"retry {retries}{age}{extras}",
+        **({"reports": mapping.destination} if mapping.destination else {}),
         "id": mapping.id,
     }
 
