@@ -150,7 +150,9 @@ class _Shared:
 async def _supervisor(
     mapping: EventSourceMapping, target: Target, settings: Settings, shared: _Shared, opened: AsyncExitStack
 ) -> Supervisor:
-    source = open_source(mapping, shared.aws, shared.observer, shared.clock, shared.random, shared.identity)
+    status = StatusKeeper(mapping, shared.store, shared.observer, shared.clock)
+    observer = fan_out(status.hear, shared.observer)  # what the source tells counts for the status too
+    source = open_source(mapping, shared.aws, observer, shared.clock, shared.random, shared.identity)
     await opened.enter_async_context(aclosing(source))
     destination = open_destination(mapping, shared.aws)
     if destination is not None:
@@ -163,7 +165,8 @@ async def _supervisor(
         function_arn=function_arn(mapping, settings, shared.identity),
         store=shared.store,
         owner=shared.owner,
-        observer=shared.observer,
+        status=status,
+        observer=observer,
         clock=shared.clock,
         random=shared.random,
         times=LeaseTimes(),

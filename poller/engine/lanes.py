@@ -45,7 +45,7 @@ class Lanes:
         end = page.end or start
         taken = filtered = size = 0
         for lane, share in zip(self._lanes, by_lane(page.records, len(self._lanes)), strict=True):
-            fresh = [each for each in _after(share, lane.taken_to) if not self._progress.was_done(each)]
+            fresh = self._progress.without_done(_after(share, lane.taken_to))
             # One that is behind the page's start would skip what lies between.
             if precedes(lane.taken_to, start) or (fresh and lane.is_full) or not precedes(lane.taken_to, end):
                 continue

@@ -20,7 +20,6 @@ from poller.engine.stopping import StopScope
 from poller.engine.surroundings import Surroundings
 from poller.errors import LeaseLost, SourceGone, Unavailable
 from poller.events import (
-    Event,
     LeaseTaken,
     LeaseWasLost,
     MappingTroubled,
@@ -63,6 +62,7 @@ class Supervisor:
         function_arn: str,
         store: Store,
         owner: WorkerId,
+        status: StatusKeeper,
         observer: Observer,
         clock: Clock,
         random: Random,
@@ -73,8 +73,8 @@ class Supervisor:
         self._destination = destination
         self._store = store
         self._owner = owner
-        self._status = StatusKeeper(mapping, store, observer, clock)
-        self._tell = observer
+        self._status = status
+        self._observer = observer
         self._clock = clock
         self._random = random
         self._times = times
@@ -113,11 +113,6 @@ class Supervisor:
         self._looking.cancel()
         for held in self._held.values():
             held.scope.stop(grace_seconds)
-
-    def _observer(self, event: Event) -> None:
-        """Everything that is told of the mapping counts for its status."""
-        self._status.hear(event)
-        self._tell(event)
 
     # Looking: which shards are there, and which of them are ours to read
 

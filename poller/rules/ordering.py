@@ -87,11 +87,11 @@ class Progress:
         """Everything up to here is done, in every lane."""
         return _lowest([lane.done_to for lane in self.lanes])
 
-    def was_done(self, record: Record) -> bool:
-        """Whether a lane of earlier settings has done it."""
-        return any(
-            record.place <= positions[lane_of(record.ordering_key, len(positions))].place for positions in self._earlier
-        )
+    def without_done(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Those that no lane of earlier settings has done; mostly there were none."""
+        if not self._earlier:
+            return records
+        return [record for record in records if not any(_did(positions, record) for positions in self._earlier)]
 
     @property
     def oldest_at(self) -> float | None:
@@ -110,6 +110,11 @@ class Progress:
         self._earlier = tuple(each for each in self._earlier if any(precedes(lowest, position) for position in each))
         lanes = positions if any(position != lowest for position in positions) else ()
         return Checkpoint(lowest, self._arrived_at, outcome, lanes, self._earlier, self.window)
+
+
+def _did(positions: Sequence[Position], record: Record) -> bool:
+    """Whether lanes at these positions have done a record."""
+    return record.place <= positions[lane_of(record.ordering_key, len(positions))].place
 
 
 def _lowest(positions: Sequence[Position]) -> Position:

@@ -7,12 +7,14 @@ from random import Random
 
 import anyio
 
+from poller.engine.keeping import StatusKeeper
 from poller.engine.supervisor import Supervisor
 from poller.engine.worker import Worker
 from poller.events import RecordsDiscarded
 from poller.invocation import FunctionFailed, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy
 from poller.model import Row, WorkerId
+from poller.observers import fan_out
 from poller.rules.leasing import LeaseTimes
 from poller.stores.memory import MemoryStore
 from tests.builders import mapping as a_mapping
@@ -51,16 +53,19 @@ def new_worker(
     source, target, store, heard, *, mapping=None, destination=None, owner="w/1", drain_seconds=25.0, seed=1
 ):
     """A worker of one mapping, with the lease times of production."""
+    made, clock = mapping or a_mapping(), VirtualClock()
+    status = StatusKeeper(made, store, heard, clock)
     supervisor = Supervisor(
-        mapping=mapping or a_mapping(),
+        mapping=made,
         source=source,
         target=target,
         destination=destination,
         function_arn=FUNCTION_ARN,
         store=store,
         owner=WorkerId(owner),
-        observer=heard,
-        clock=VirtualClock(),
+        status=status,
+        observer=fan_out(status.hear, heard),
+        clock=clock,
         random=Random(seed),
         times=LeaseTimes(),
     )

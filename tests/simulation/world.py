@@ -13,6 +13,7 @@ from random import Random
 
 import anyio
 
+from poller.engine.keeping import StatusKeeper
 from poller.engine.supervisor import Supervisor
 from poller.engine.worker import Worker
 from poller.mapping import BatchPolicy, EventSourceMapping, FailurePolicy
@@ -209,8 +210,10 @@ class Incarnation:
         lanes = world.random.choice(world.lanes)
         observer = Observed(life, world.history, world.faults, lanes=lanes, open_window=world.open_window)
         calls = SimCalls(world.stream, life, world.faults)
+        mapping = replace(world.mapping, lanes=lanes)
+        store = SimStore(world.shared, life, world.faults, world.history, world.network)
         supervisor = Supervisor(
-            mapping=replace(world.mapping, lanes=lanes),
+            mapping=mapping,
             source=SimSource(calls, observer, world.random, world.retention_seconds),
             target=SimFunction(
                 life,
@@ -222,7 +225,8 @@ class Incarnation:
             ),
             destination=SimDestination(life, world.faults, world.history) if world.with_destination else None,
             function_arn="handler",
-            store=SimStore(world.shared, life, world.faults, world.history, world.network),
+            store=store,
+            status=StatusKeeper(mapping, store, observer, VirtualClock()),
             owner=WorkerId(life.name),
             observer=observer,
             clock=VirtualClock(),
