@@ -2,16 +2,21 @@
 
 Floors; a module imports only from floors below it (``tests/test_house.py`` checks it)::
 
-    floor 3   doors      app.py  config*.py  cli.py  status.py  api/  dev/   the only ones that know everybody
-    floor 2   engine     worker > supervisor > shard > delivery              time and tasks; talks to plugs only
-              adapters   sources/ targets/ destinations/ stores/ observers/  the world; never imports the engine
-                         aws.py  identity.py  clock.py
-    floor 1   rules/     pure decisions        ports.py                      the plugs
-    floor 0   words      model.py  mapping.py  events.py  errors.py          frozen values
+    floor 3   doors      cli.py  app.py  opening.py  config*.py  status.py          the only ones that know everybody
+                         mappings_status.py  filter_test.py  api/  dev/
+    floor 2   engine     worker > supervisor > shard > lanes > lane > delivery      time and tasks; talks to plugs only
+              adapters   sources/ targets/ destinations/ stores/ observers/         the world; never imports the engine
+                         aws.py  identity.py  keepalive.py  clock.py
+    floor 1   rules/     pure decisions        ports.py                             the plugs
+    floor 0   words      model.py  invocation.py  arns.py  mapping.py               frozen values
+                         admission.py  events.py  errors.py
 
-Reading order for a newcomer: ``model.py``, ``ports.py``, ``engine/shard.py``, ``engine/delivery.py``,
-``rules/failure.py``, ``engine/supervisor.py``, ``rules/lineage.py``, ``rules/leasing.py``, one source, one
-store, ``app.py``.
+The way of a record: ``engine/reading.py`` (a page), ``engine/lanes.py`` (its lane), ``engine/lane.py`` (a batch),
+``engine/delivery.py`` (the function), ``engine/checkpointing.py`` (done).
+
+Reading order for a newcomer: ``model.py``, ``invocation.py``, ``ports.py``, ``engine/shard.py``,
+``engine/delivery.py``, ``rules/failure.py``, ``rules/ordering.py``, ``engine/supervisor.py``, ``rules/lineage.py``,
+``rules/leasing.py``, one source, one store, ``opening.py``, ``app.py``.
 """
 
 __version__ = "0.1.0"

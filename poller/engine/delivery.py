@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -50,6 +50,17 @@ class Wiring:
     retention_seconds: Callable[[], float | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What was tried with a chunk, and what came of it, ``problem`` in words; without an outcome it was too old."""
+
+    chunk: Chunk
+    request_id: str
+    outcome: Outcome | None
+    verdict: Verdict
+    problem: str
+
+
 class Delivery:
     """Delivers the batches of one lane, one after another and in order."""
 
@@ -71,33 +82,32 @@ class Delivery:
         while pending:
             chunk, request_id = pending.pop()
             async with scope.finish():
-                verdict = await self._attempt(chunk, request_id)
-            for rest in reversed(verdict.pending):
+                attempt = await self._attempt(chunk, request_id)
+                await self._settle(attempt)
+            for rest in reversed(attempt.verdict.pending):
                 unchanged = len(rest.records) == len(chunk.records)
                 pending.append((rest, request_id if unchanged else self._new_id()))
             window = self._window
             if window is not None and windows.grown_too_large(window) and chunk.closing is None:
                 early = Closing(window, self._here.clock.now(), early=True)  # at once, before the rest (R-WIN-10)
                 pending.append((Chunk((), closing=early), self._new_id()))
-            await self._pause(verdict)
+            await self._pause(attempt.verdict)
 
     @property
     def _window(self) -> Window | None:
         return self._checkpointer.progress.window
 
-    async def _attempt(self, chunk: Chunk, request_id: str) -> Verdict:
-        verdict = expire(chunk, self._here.clock.now(), self._wiring.policy, self._wiring.retention_seconds())
-        outcome: Outcome | None = None
-        problem = "too old"
-        if verdict is None:
-            started, started_at = anyio.current_time(), self._here.clock.now()
-            outcome = await self._invoke(chunk, request_id)
-            verdict = judge(chunk, outcome, self._wiring.policy, self._here.random.random())
-            problem = "" if isinstance(outcome, Succeeded) else outcome.error
-            self._tell_attempt(chunk, request_id, _name(outcome, verdict), problem, started, started_at)
-            problem = problem or _name(outcome, verdict)
-        await self._settle(chunk, outcome, verdict, request_id, problem)
-        return verdict
+    async def _attempt(self, chunk: Chunk, request_id: str) -> Attempt:
+        expired = expire(chunk, self._here.clock.now(), self._wiring.policy, self._wiring.retention_seconds())
+        if expired is not None:
+            return Attempt(chunk, request_id, None, expired, "too old")
+        started, started_at = anyio.current_time(), self._here.clock.now()
+        outcome = await self._invoke(chunk, request_id)
+        verdict = judge(chunk, outcome, self._wiring.policy, self._here.random.random())
+        problem = "" if isinstance(outcome, Succeeded) else outcome.error
+        attempt = Attempt(chunk, request_id, outcome, verdict, problem)
+        self._tell_attempt(attempt, _name(outcome, verdict), started, started_at)
+        return attempt if problem else replace(attempt, problem=_name(outcome, verdict))
 
     async def _invoke(self, chunk: Chunk, request_id: str) -> Outcome:
         payload = render(chunk.records, self._tail(chunk.closing))
@@ -114,61 +124,60 @@ class Delivery:
         shard, arn = self._here.shard, self._wiring.source_arn
         return window_tail(shard, arn, self._window, final=closing is not None, early=early)
 
-    async def _settle(
-        self, chunk: Chunk, outcome: Outcome | None, verdict: Verdict, request_id: str, problem: str
-    ) -> None:
+    async def _settle(self, attempt: Attempt) -> None:
         """Tells of what is given up, then saves: a crash between the two reports twice, never silently drops."""
+        chunk, verdict = attempt.chunk, attempt.verdict
         if verdict.condition is not None:
-            await self._give_up(chunk, outcome, verdict, request_id, problem)
+            await self._give_up(attempt, verdict.condition)
         done = verdict.settled + verdict.discarded
         if not done and (chunk.closing is None or verdict.pending):
-            await self._checkpointer.note(problem)
+            await self._checkpointer.note(attempt.problem)
             return
         progress = self._checkpointer.progress
         progress.settle(self._lane, done)
         if progress.window is not None:
-            progress.window = windows.following(progress.window, chunk, outcome, verdict)
-        await self._checkpointer.settle(verdict.condition or problem)
-        self._tell_settled(chunk, verdict)
+            progress.window = windows.following(progress.window, chunk, attempt.outcome, verdict)
+        await self._checkpointer.settle(verdict.condition or attempt.problem)
+        self._tell_settled(attempt)
 
-    async def _give_up(
-        self, chunk: Chunk, outcome: Outcome | None, verdict: Verdict, request_id: str, problem: str
-    ) -> None:
-        assert verdict.condition is not None
+    async def _give_up(self, attempt: Attempt, condition: Condition) -> None:
         delivered = None
-        if self._reporting.destination is not None and verdict.condition is not Condition.RETENTION_EXPIRED:
-            report = FailureReport(
-                id=self._new_id(),
-                mapping=self._wiring.mapping,
-                source_arn=self._wiring.source_arn,
-                function_arn=self._wiring.function_arn,
-                shard=self._here.shard,
-                request_id=request_id,
-                condition=verdict.condition,
-                attempts=verdict.attempts,
-                response=outcome.response if isinstance(outcome, Succeeded | FunctionFailed) else None,
-                at=self._here.clock.now(),
-                records=verdict.discarded,
-                payload=render(verdict.discarded, self._tail(chunk.closing)),
-                window=self._window,
-                closing=chunk.closing,
-            )
-            delivered = await self._reporting.send(report)
-        first, last = _bounds(verdict.discarded)
+        if self._reporting.destination is not None and condition is not Condition.RETENTION_EXPIRED:
+            delivered = await self._reporting.send(self._report(attempt, condition))
+        first, last = _bounds(attempt.verdict.discarded)
         self._here.observer(
             RecordsDiscarded(
                 self._here.mapping,
                 self._here.shard,
-                condition=verdict.condition,
-                records=len(verdict.discarded),
+                condition=condition,
+                records=len(attempt.verdict.discarded),
                 first=first,
                 last=last,
-                attempts=verdict.attempts,
-                problem=problem,
+                attempts=attempt.verdict.attempts,
+                problem=attempt.problem,
                 delivered=delivered,
-                request_id=request_id,
+                request_id=attempt.request_id,
                 lane=self._lane,
             )
+        )
+
+    def _report(self, attempt: Attempt, condition: Condition) -> FailureReport:
+        outcome, discarded = attempt.outcome, attempt.verdict.discarded
+        return FailureReport(
+            id=self._new_id(),
+            mapping=self._wiring.mapping,
+            source_arn=self._wiring.source_arn,
+            function_arn=self._wiring.function_arn,
+            shard=self._here.shard,
+            request_id=attempt.request_id,
+            condition=condition,
+            attempts=attempt.verdict.attempts,
+            response=outcome.response if isinstance(outcome, Succeeded | FunctionFailed) else None,
+            at=self._here.clock.now(),
+            records=discarded,
+            payload=render(discarded, self._tail(attempt.chunk.closing)),
+            window=self._window,
+            closing=attempt.chunk.closing,
         )
 
     async def _pause(self, verdict: Verdict) -> None:
@@ -184,38 +193,39 @@ class Delivery:
 
     # What is told
 
-    def _tell_attempt(
-        self, chunk: Chunk, request_id: str, outcome: str, problem: str, started: float, started_at: float
-    ) -> None:
-        first, last = _bounds(chunk.records)
+    def _tell_attempt(self, attempt: Attempt, outcome: str, started: float, started_at: float) -> None:
+        records = attempt.chunk.records
+        first, last = _bounds(records)
         self._here.observer(
             BatchInvoked(
                 self._here.mapping,
                 self._here.shard,
-                request_id=request_id,
-                records=len(chunk.records),
+                request_id=attempt.request_id,
+                records=len(records),
                 first=first,
                 last=last,
-                attempt=chunk.attempts + chunk.refusals + 1,
+                attempt=attempt.chunk.attempts + attempt.chunk.refusals + 1,
                 outcome=outcome,
                 seconds=anyio.current_time() - started,
-                problem=problem,
-                iterator_age_seconds=max(0.0, started_at - chunk.records[-1].arrived_at) if chunk.records else None,
+                problem=attempt.problem,
+                iterator_age_seconds=max(0.0, started_at - records[-1].arrived_at) if records else None,
                 lane=self._lane,
             )
         )
 
-    def _tell_settled(self, chunk: Chunk, verdict: Verdict) -> None:
-        progress = self._checkpointer.progress
-        if chunk.closing is not None:
-            window, early = chunk.closing.window, chunk.closing.early
-            self._here.observer(WindowClosed(self._here.mapping, self._here.shard, window.start, window.end, early))
+    def _tell_settled(self, attempt: Attempt) -> None:
+        progress, closing = self._checkpointer.progress, attempt.chunk.closing
+        if closing is not None:
+            window = closing.window
+            self._here.observer(
+                WindowClosed(self._here.mapping, self._here.shard, window.start, window.end, closing.early)
+            )
         self._here.observer(
             RecordsSettled(
                 self._here.mapping,
                 self._here.shard,
-                records=len(verdict.settled) + len(verdict.discarded),
-                succeeded=len(verdict.settled),
+                records=len(attempt.verdict.settled) + len(attempt.verdict.discarded),
+                succeeded=len(attempt.verdict.settled),
                 position=progress.position,
                 oldest_pending_at=progress.oldest_at,
             )
