@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any
@@ -10,6 +11,8 @@ import aiohttp
 import anyio
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import create_request_object, prepare_request_dict
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -19,6 +22,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 from botocore.parsers import ResponseParserError
+from botocore.serialize import create_serializer
 
 from poller import __version__
 from poller.errors import PositionLost, SourceGone, Unavailable
@@ -74,6 +78,7 @@ _NOT_FOUND = frozenset({"ResourceNotFoundException", "ResourceNotFound"})
 _EXPIRED = frozenset({"ExpiredIteratorException", "ExpiredNextTokenException"})
 _BAD_ARGUMENT = frozenset({"InvalidArgumentException", "ValidationException", "ValidationError"})
 _TRIMMED = frozenset({"TrimmedDataAccessException"})
+_IN_USE = frozenset({"ResourceInUseException"})
 
 _NOT_CONFIGURED = (NoCredentialsError, NoRegionError, PartialCredentialsError, ProfileNotFound)
 
@@ -97,6 +102,10 @@ class Expired(Unavailable):
 
 class BadArgument(Unavailable):
     """The service does not accept a parameter, as an iterator of another life of an emulator."""
+
+
+class InUse(Unavailable):
+    """Another has what was asked for, as a subscription to a shard, which is open to one at a time."""
 
 
 class NotFound(SourceGone):
@@ -130,6 +139,7 @@ def translate(error: Exception, doing: str) -> Exception:
         (_NOT_FOUND, NotFound),
         (_EXPIRED, Expired),
         (_BAD_ARGUMENT, BadArgument),
+        (_IN_USE, InUse),
         (_TRIMMED, PositionLost),
     ):
         if code in codes:
@@ -184,6 +194,32 @@ class Aws:
                     self._clients[key] = await self._open.enter_async_context(self._create(*key))
             return self._clients[key]
 
+    async def signed(self, client: Any, operation: str, question: Mapping[str, object]) -> Any:
+        """A call of ``client`` as a request that is ready to be sent, for what the SDK cannot send by itself.
+
+        It is signed with the credentials of this moment. Raises `SourceGone` without any, or `Unavailable`.
+        """
+        model, config = client.meta.service_model, client.meta.config
+        with translated(f"sign a call of {operation}"):
+            call = create_serializer(model.resolved_protocol).serialize_to_request(
+                question, model.operation_model(operation)
+            )
+            user_agent = f"{config.user_agent} {config.user_agent_extra}"
+            prepare_request_dict(call, endpoint_url=client.meta.endpoint_url, user_agent=user_agent)
+            request = create_request_object(call)
+            credentials = await self._raw_session.get_credentials()
+            if credentials is None:
+                raise NoCredentialsError
+            frozen = await credentials.get_frozen_credentials()
+            SigV4Auth(frozen, model.signing_name, client.meta.region_name).add_auth(request)
+            return request.prepare()
+
+    @property
+    def ca_bundle(self) -> str | None:
+        """The file of certificates that the SDK was told to trust instead of the usual ones."""
+        configured = self._raw_session.get_config_variable("ca_bundle")
+        return configured or os.environ.get("REQUESTS_CA_BUNDLE") or None
+
     async def aclose(self) -> None:
         self._clients.clear()
         await self._open.aclose()
@@ -211,11 +247,12 @@ def _raw_session(session: Any) -> Any:
     raw: Any = AioSession()
     raw.register_component("credential_provider", session.get_component("credential_provider"))
     factory = raw.get_component("response_parser_factory")
-    factory.set_parser_defaults(timestamp_parser=_as_it_came, blob_parser=_as_it_came)
+    factory.set_parser_defaults(timestamp_parser=as_it_came, blob_parser=as_it_came)
     return raw
 
 
-def _as_it_came(value: object) -> object:
+def as_it_came(value: object) -> object:
+    """How the SDK's parsers are to read numbers and base64 of `_RAW_ANSWERS`: not at all."""
     return value
 
 
