@@ -142,13 +142,15 @@ class ShardSubscribing:
 
     async def _answer(self, answers: Answers) -> Answer | None:
         """``None`` at the end of the subscription's life, be it that the consumer held us for so long."""
-        with anyio.move_on_after(min(self._pace.silence_seconds, self._ends_at - anyio.current_time())):
-            answer = await answers.answer()
-            if answer is None:
-                raise Expired(f"the service ended the subscription to {self._shard} early")
-            return answer
-        if anyio.current_time() < self._ends_at:
-            raise self._silence()
+        seconds_left = self._ends_at - anyio.current_time()
+        if seconds_left > 0:
+            with anyio.move_on_after(min(self._pace.silence_seconds, seconds_left)):
+                answer = await answers.answer()
+                if answer is None:
+                    raise Expired(f"the service ended the subscription to {self._shard} early")
+                return answer
+            if anyio.current_time() < self._ends_at:
+                raise self._silence()
         return None
 
     def _silence(self) -> Unavailable:
