@@ -4,7 +4,7 @@ Floors; a module imports only from floors below it (``tests/test_house.py`` chec
 
     floor 3   doors      app.py  config*.py  cli.py  status.py  api/  dev/   the only ones that know everybody
     floor 2   engine     worker > supervisor > shard > delivery              time and tasks; talks to plugs only
-              adapters   sources/ targets/ stores/ observers/                the world; never imports the engine
+              adapters   sources/ targets/ destinations/ stores/ observers/  the world; never imports the engine
                          aws.py  identity.py  clock.py
     floor 1   rules/     pure decisions        ports.py                      the plugs
     floor 0   words      model.py  mapping.py  events.py  errors.py          frozen values

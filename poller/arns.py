@@ -40,6 +40,10 @@ _DESTINATIONS = {
     DestinationKind.FILE: re.compile(r"file:///[^\s?#]*[^\s?#/]"),
     DestinationKind.HTTP: re.compile(r"https?://[^\s/?#]+\S*"),
 }
+_FUNCTION = re.compile(
+    r"(?:arn:(?P<partition>aws[a-zA-Z-]*)?:lambda:)?(?:(?P<region>[a-z]+(?:-[a-z]+)+-[0-9]):)?(?:(?P<account>[0-9]{12}):)?"
+    r"(?:function:)?(?P<name>.+)"
+)
 
 
 def source_kind(arn: str) -> SourceKind | None:
@@ -60,3 +64,14 @@ def stream_arn(arn: str) -> str:
 def destination_kind(destination: str) -> DestinationKind | None:
     """What ``destination`` names, or ``None`` if failures cannot go there (R-DEST-1, R-VAL-16)."""
     return next((kind for kind, pattern in _DESTINATIONS.items() if pattern.fullmatch(destination)), None)
+
+
+def lambda_arn(function_name: str, *, partition: str, region: str, account: str) -> str:
+    """The whole ARN of the function that a name, partial ARN or ARN means, its qualifier as it is (R-API-13).
+
+    What ``function_name`` says itself wins over ``partition``, ``region`` and ``account``.
+    """
+    said = _FUNCTION.fullmatch(function_name)
+    assert said is not None, "a checked mapping names a function"
+    place = (said["partition"] or partition, "lambda", said["region"] or region, said["account"] or account)
+    return f"arn:{':'.join(place)}:function:{said['name']}"

@@ -33,6 +33,8 @@ _RAW_ANSWERS = frozenset({"kinesis", "dynamodbstreams"})
 _THROTTLED = frozenset(
     {
         "BandwidthLimitExceeded",
+        "KMS.ThrottlingException",
+        "KMSThrottling",
         "KMSThrottlingException",
         "LimitExceededException",
         "ProvisionedThroughputExceededException",
@@ -51,16 +53,27 @@ _NO_ACCESS = frozenset(
     {
         "AccessDenied",
         "AccessDeniedException",
+        "AuthorizationError",
         "ExpiredToken",
         "ExpiredTokenException",
         "IncompleteSignature",
         "IncompleteSignatureException",
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
+        "InvalidSecurity",
         "InvalidSignatureException",
+        "KMS.AccessDeniedException",
+        "KMS.DisabledException",
+        "KMS.InvalidStateException",
+        "KMS.NotFoundException",
+        "KMS.OptInRequired",
+        "KMSAccessDenied",
         "KMSAccessDeniedException",
+        "KMSDisabled",
         "KMSDisabledException",
+        "KMSInvalidState",
         "KMSInvalidStateException",
+        "KMSNotFound",
         "KMSNotFoundException",
         "KMSOptInRequired",
         "MissingAuthenticationToken",
@@ -72,9 +85,18 @@ _NO_ACCESS = frozenset(
         "UnrecognizedClientException",
     }
 )
-"""A stream that may not be read, or not be decrypted: both are loss of access (R-KIN-7, R-STATE-8)."""
+"""What may not be read or written, or not be decrypted: both are loss of access (R-KIN-7, R-STATE-8)."""
 
-_NOT_FOUND = frozenset({"ResourceNotFoundException", "ResourceNotFound"})
+_NOT_FOUND = frozenset(
+    {
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "NoSuchBucket",
+        "NotFound",
+        "QueueDoesNotExist",
+        "ResourceNotFound",
+        "ResourceNotFoundException",
+    }
+)
 _EXPIRED = frozenset({"ExpiredIteratorException", "ExpiredNextTokenException"})
 _BAD_ARGUMENT = frozenset({"InvalidArgumentException", "ValidationException", "ValidationError"})
 _TRIMMED = frozenset({"TrimmedDataAccessException"})
@@ -109,7 +131,7 @@ class InUse(Unavailable):
 
 
 class NotFound(SourceGone):
-    """There is no such stream, or no such shard in it: the service has one code for both."""
+    """There is no such stream, or no such shard in it: the service has one code for both; or no such destination."""
 
 
 def error_code(error: Exception) -> str:
@@ -134,9 +156,11 @@ def translate(error: Exception, doing: str) -> Exception:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     if code in _THROTTLED or status == 429:
         return Unavailable(problem, throttled=True)
+    if code in _NO_ACCESS:
+        return SourceGone(problem, said=_message(error) or code)
+    if code in _NOT_FOUND:
+        return NotFound(problem, said=_message(error) or code)
     for codes, kind in (
-        (_NO_ACCESS, SourceGone),
-        (_NOT_FOUND, NotFound),
         (_EXPIRED, Expired),
         (_BAD_ARGUMENT, BadArgument),
         (_IN_USE, InUse),
@@ -256,10 +280,15 @@ def as_it_came(value: object) -> object:
     return value
 
 
+def _message(error: ClientError) -> str:
+    """The service's own text."""
+    return str(error.response.get("Error", {}).get("Message", ""))
+
+
 def _text(error: Exception) -> str:
     match error:
         case ClientError():
-            message = str(error.response.get("Error", {}).get("Message", ""))
+            message = _message(error)
             return f"{error_code(error)}: {message}" if message else error_code(error)
         case NoCredentialsError() | PartialCredentialsError():
             return (

@@ -1,4 +1,4 @@
-"""The verbs ``run``, ``check``, ``shards``, ``filter`` and ``dev``: this file is the command line.
+"""The verbs ``run``, ``check``, ``mappings``, ``shards``, ``filter`` and ``dev``: this file is the command line.
 
 Exit codes: 0 done, 2 wrong usage, 78 the configuration cannot be used (every problem on standard error), 130 Ctrl-C.
 What a verb needs is imported when it is used, so that ``check`` and ``--help`` are quick.
@@ -85,6 +85,13 @@ def _run(arguments: argparse.Namespace) -> int:
     return main_run(settings)
 
 
+def _mappings(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    from poller.mappings_status import main_mappings
+
+    return main_mappings(settings, as_json=arguments.json)
+
+
 def _shards(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     from poller.status import main_shards
@@ -162,6 +169,13 @@ def _parser() -> argparse.ArgumentParser:
         "tell all that is wrong with a configuration, or what it means",
         "poller check --config poller.toml",
     )
+    mappings = _add_verb(
+        verbs,
+        "mappings",
+        _mappings,
+        "show each mapping's state and last processing result, in Lambda's words",
+        "poller mappings --config poller.toml --json",
+    )
     shards = _add_verb(
         verbs,
         "shards",
@@ -175,7 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     dev.set_defaults(config=_example_config())
     dev.add_argument("--records", type=_positive, metavar="N", help="end after N records, with a summary")
-    for each in (check, shards, dev):
+    for each in (check, mappings, shards, dev):
         each.add_argument("--json", action="store_true", help="print JSON instead of text")
     return parser
 

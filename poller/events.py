@@ -91,7 +91,8 @@ class RecordsDiscarded(ShardEvent):
     """Records were given up, never silently.
 
     ``delivered`` says whether the destination took the report; ``None`` if there is none, or none for this condition.
-    A closing of a window that was given up has no records, and no first and last.
+    Between ``first`` and ``last`` may lie records of other lanes, which are not meant (R-PAR-7). A closing of a window
+    that was given up has no records, and no first and last.
     """
 
     condition: Condition
@@ -101,6 +102,8 @@ class RecordsDiscarded(ShardEvent):
     attempts: int
     problem: str
     delivered: bool | None = None
+    request_id: str = ""
+    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,13 @@ from poller.model import MappingId, Record, ShardId, Window
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """An invocation without records: the final one of a window, or (``early``) one that only takes its state away."""
+    """An invocation without records: the final one of a window, or (``early``) one that only takes its state away.
+
+    ``due_at``: since when it should be made (epoch seconds), from which its age counts.
+    """
 
     window: Window
+    due_at: float
     early: bool = False
 
 

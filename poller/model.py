@@ -156,12 +156,12 @@ class Shard:
 class Listing:
     """All shards of a stream, and how long it keeps records (seconds; ``None`` if unknown).
 
-    ``stream`` tells one life of a stream from the next one under the same name; empty if that is not known.
+    ``stream_created_at`` (epoch seconds) tells a stream from a later one of the same name; ``None`` if it is not known.
     """
 
     shards: tuple[Shard, ...]
     retention_seconds: float | None = None
-    stream: str = ""
+    stream_created_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +182,17 @@ class Window:
 class Checkpoint:
     """What is saved for a shard, in one row and one write.
 
-    ``position`` is behind all that is done in every lane, ``lanes`` is how far each one is, empty for a single lane.
-    ``window`` is the tumbling window that is open. ``arrived_at``: when the last settled record reached the stream
-    (epoch seconds; ``None`` before the first); ``last_outcome``: the last word on a batch, for `poller shards`.
+    ``position`` is behind all that is done in every lane. ``lanes`` is how far each lane is, empty if all are equally
+    far; ``earlier`` is the same of lanes under earlier settings, of another number, while what they did reaches beyond
+    ``position``. ``window`` is the tumbling window that is open. ``arrived_at``: when the last settled record reached
+    the stream (epoch seconds; ``None`` before the first); ``last_outcome``: the last word on a batch, for operators.
     """
 
     position: Position
     arrived_at: float | None = None
     last_outcome: str = ""
     lanes: tuple[Position, ...] = ()
+    earlier: tuple[tuple[Position, ...], ...] = ()
     window: Window | None = None
 
 
@@ -213,14 +215,14 @@ class Lease:
 class Row:
     """One shard of one mapping in a store: lineage, checkpoint and lease together, so that a save can be fenced.
 
-    ``saved_at``: wall time of the last save, epoch seconds. ``stream``: the life of the stream that it belongs to.
+    ``saved_at``: wall time of the last save, epoch seconds. ``stream_created_at``: as in the listing it came from.
     """
 
     lease: Lease
     parents: tuple[ShardId, ...]
     checkpoint: Checkpoint
     saved_at: float = 0.0
-    stream: str = ""
+    stream_created_at: float | None = None
 
     @property
     def shard(self) -> ShardId:

@@ -89,10 +89,10 @@ class Store(Protocol):
         mapping: MappingId,
         shards: Sequence[tuple[Shard, Checkpoint]],
         *,
-        stream: str = "",
+        stream_created_at: float | None = None,
         replacing: Sequence[Row] = (),
     ) -> None:
-        """Adds rows of ``stream`` without an owner, all or none; rows that exist already stay as they are.
+        """Adds rows without an owner, all or none; rows that exist already stay as they are.
 
         Rows in ``replacing`` go first, in the same write, unless they are of another stream by now.
         """

@@ -12,19 +12,21 @@ from random import Random
 
 import anyio
 
-from poller.app import open_aws, open_source, open_store
 from poller.clock import SystemClock
 from poller.config import Settings
 from poller.errors import ConfigError, PositionLost, SourceGone, Unavailable
 from poller.events import Event
 from poller.mapping import EventSourceMapping
 from poller.model import Listing, Position, Row, ShardId
+from poller.opening import open_aws, open_source, open_store
 from poller.ports import Clock, Source, Store
 from poller.rules import lineage
 
 READS_AT_ONCE = 10
 READ_SECONDS_MAX = 10.0
 """A lag costs one read of the stream, which counts against the shard's limit."""
+
+_HEAD = ("MAPPING", "SHARD", "PARENTS", "STATE", "POSITION", "LAG", "SAVED", "LAST OUTCOME")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +50,33 @@ class ShardStatus:
 
 def main_shards(settings: Settings, *, as_json: bool) -> int:
     """Prints every shard of every mapping. Returns 0, or 1 if a store or a stream did not answer."""
+    shards, problems = anyio.run(_look, settings, store_to_look_at(settings))
+    if as_json:
+        print(json.dumps({"shards": [asdict(each) for each in shards], "problems": problems}, indent=2))
+    else:
+        print(table([_HEAD, *(_cells(each) for each in shards)]))
+        print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def store_to_look_at(settings: Settings) -> str:
+    """The URL to open for a look: an empty store as long as there is no file, since looking must not make one.
+
+    Raises `ConfigError` for a store that cannot be looked at.
+    """
     if settings.store_url == "memory:":
         problem = 'a "memory:" store lives inside its worker; only a store in a file can be looked at from outside'
         raise ConfigError((f"{settings.path}: store.url: {problem}",))
     path = Path(settings.store_url.removeprefix("sqlite:///"))
-    url = settings.store_url if path.exists() else "memory:"  # looking must not make a file
-    shards, problems = anyio.run(_look, settings, url)
-    if as_json:
-        print(json.dumps({"shards": [asdict(each) for each in shards], "problems": problems}, indent=2))
-    else:
-        print(_table(shards))
-        print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
-    return 1 if problems else 0
+    return settings.store_url if path.exists() else "memory:"
+
+
+def table(lines: Sequence[tuple[str, ...]]) -> str:
+    """Lines of cells, as text in columns; the first line is the head."""
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
 
 
 async def _look(settings: Settings, store_url: str) -> tuple[list[ShardStatus], list[str]]:
@@ -154,15 +171,6 @@ def _parents_first(parents: dict[ShardId, tuple[ShardId, ...]], listing: Listing
         if shard not in ordered:
             add(shard)
     return list(ordered)
-
-
-def _table(shards: Sequence[ShardStatus]) -> str:
-    head = ("MAPPING", "SHARD", "PARENTS", "STATE", "POSITION", "LAG", "SAVED", "LAST OUTCOME")
-    lines = [head, *(_cells(each) for each in shards)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
 
 
 def _cells(each: ShardStatus) -> tuple[str, ...]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
-from poller.invocation import Chunk
+from poller.invocation import UNHANDLED, Chunk, Condition, FailureReport
 from poller.mapping import BatchPolicy, EventSourceMapping, FailurePolicy, mapping_id
-from poller.model import Record, SequenceNumber
+from poller.model import Record, SequenceNumber, ShardId
+from poller.rules.envelope import render
 from tests.virtual import EPOCH
 
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
@@ -39,6 +42,9 @@ def mapping(
     batch: BatchPolicy | None = None,
     failure: FailurePolicy | None = None,
     filter_patterns: tuple[str, ...] = (),
+    lanes: int = 1,
+    tumbling_window_seconds: int = 0,
+    enabled: bool = True,
 ) -> EventSourceMapping:
     return EventSourceMapping(
         id=mapping_id(STREAM, "handler"),
@@ -50,4 +56,27 @@ def mapping(
         batch=batch or BatchPolicy(),
         failure=failure or FailurePolicy(),
         filter_patterns=filter_patterns,
+        lanes=lanes,
+        tumbling_window_seconds=tumbling_window_seconds,
+        enabled=enabled,
     )
+
+
+def failure_report(**changes: Any) -> FailureReport:
+    """Two records given up after one attempt that failed."""
+    given_up = records(1, 2)
+    report = FailureReport(
+        id="8f14e45f-ceea-467f-9575-4d5a0cd4d3f1",
+        mapping=mapping_id(STREAM, "handler"),
+        source_arn=STREAM,
+        function_arn="arn:aws:lambda:us-east-1:123456789012:function:handler",
+        shard=ShardId("shardId-000000000000"),
+        request_id="c9b8fa9f-5a7f-4c1e-af9c-0c604cde93a5",
+        condition=Condition.RETRY_ATTEMPTS_EXHAUSTED,
+        attempts=1,
+        response=UNHANDLED,
+        at=EPOCH + 2.5,
+        records=given_up,
+        payload=render(given_up),
+    )
+    return replace(report, **changes)

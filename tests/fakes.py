@@ -9,8 +9,9 @@ from random import Random
 
 import anyio
 
+from poller.arns import DestinationKind
 from poller.events import Event
-from poller.invocation import Invocation, Outcome, Succeeded
+from poller.invocation import FailureReport, Invocation, Outcome, Succeeded
 from poller.model import Listing, Page, Position, Record, Shard, ShardId
 from tests.builders import numbers
 
@@ -97,6 +98,64 @@ class ScriptedSource:
                     return
             await anyio.sleep(1)
             yield Page((), 0.0)
+
+    async def aclose(self) -> None:
+        pass
+
+
+class ListDestination:
+    """Keeps the reports that it takes; ``troubles`` are raised first, one for each try."""
+
+    kind = DestinationKind.SQS
+
+    def __init__(self, *troubles: Exception, seconds: float = 0.001) -> None:
+        self._troubles = list(troubles)
+        self._seconds = seconds
+        self.tries = 0
+        self.reports: list[FailureReport] = []
+
+    async def send(self, report: FailureReport) -> None:
+        self.tries += 1
+        await anyio.sleep(self._seconds)
+        if self._troubles:
+            raise self._troubles.pop(0)
+        self.reports.append(report)
+
+    async def aclose(self) -> None:
+        pass
+
+
+class KeptSource:
+    """One shard that can be read again from any place: a page each tenth of a second, then it idles, or ends."""
+
+    def __init__(self, records: Sequence[Record], *, page_records: int = 10, ended: bool = False) -> None:
+        self.records = list(records)
+        self.page_records = page_records
+        self.ended = ended
+        self.read_from: list[Position] = []
+        self.reread_from: list[Position] = []
+
+    async def listing(self) -> Listing:
+        return Listing((Shard(ShardId("shard-0")),))
+
+    def read(self, shard: ShardId, position: Position) -> AsyncGenerator[Page, None]:
+        self.read_from.append(position)
+        return self._pages(position)
+
+    def reread(self, shard: ShardId, position: Position) -> AsyncGenerator[Page, None]:
+        self.reread_from.append(position)
+        return self._pages(position)
+
+    async def _pages(self, position: Position) -> AsyncGenerator[Page, None]:
+        place = position.place
+        while True:
+            left = [record for record in self.records if record.place > place]
+            page, rest = left[: self.page_records], left[self.page_records :]
+            await anyio.sleep(0.1 if left else 1.0)
+            yield Page(tuple(page), float(len(rest)), ended=self.ended and not rest)
+            place = page[-1].place if page else place
+            if self.ended and not rest:
+                return
 
     async def aclose(self) -> None:
         pass

@@ -1,8 +1,9 @@
-"""An HTTP server of a test's own on a free port: this file is how tests play the other side of a socket."""
+"""Servers of a test's own on free ports: this file is how tests play the other side of a socket."""
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import socket
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 
 from aiohttp import web
 
@@ -23,3 +24,32 @@ async def endpoint(answer):
         yield f"http://127.0.0.1:{runner.addresses[0][1]}/orders"
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def unreachable():
+    """The URL of a server to which no connection comes about: those who wait already fill its queue."""
+    with ExitStack() as held:
+        listener = held.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            with suppress(BlockingIOError):
+                waiting.connect(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/orders"
+
+
+def breaking_off(*, after=b"", **head):
+    """An answer whose connection is cut when its head and ``after`` have been sent."""
+
+    async def answer(request):
+        response = web.StreamResponse(**head)
+        response.content_length = 1000
+        await response.prepare(request)
+        await response.write(after)
+        request.transport.close()  # sends what is buffered, then ends the connection
+        return response
+
+    return answer

@@ -40,6 +40,10 @@ def doors(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         seen["run"] = settings.path
         return 3
 
+    def main_mappings(settings: Settings, *, as_json: bool) -> int:
+        seen["mappings"] = (settings.path, as_json)
+        return 0
+
     def main_shards(settings: Settings, *, as_json: bool) -> int:
         seen["shards"] = (settings.path, as_json)
         return 0
@@ -48,11 +52,15 @@ def doors(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         seen["dev"] = (settings.path, records, as_json)
         return 0
 
-    app, status, session = (ModuleType(name) for name in ("poller.app", "poller.status", "poller.dev.session"))
-    app.main_run, status.main_shards, session.main_dev = main_run, main_shards, main_dev  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "poller.app", app)
-    monkeypatch.setitem(sys.modules, "poller.status", status)
-    monkeypatch.setitem(sys.modules, "poller.dev.session", session)
+    for module, door in {
+        "poller.app": main_run,
+        "poller.mappings_status": main_mappings,
+        "poller.status": main_shards,
+        "poller.dev.session": main_dev,
+    }.items():
+        stand_in = ModuleType(module)
+        setattr(stand_in, door.__name__, door)
+        monkeypatch.setitem(sys.modules, module, stand_in)
     return seen
 
 
@@ -70,7 +78,7 @@ def test_check_gives_json_when_asked(good: Path, capsys: pytest.CaptureFixture[s
     assert [mapping["name"] for mapping in told["mappings"]] == ["orders"]
 
 
-@pytest.mark.parametrize("verb", ["check", "run", "shards", "dev"])
+@pytest.mark.parametrize("verb", ["check", "run", "mappings", "shards", "dev"])
 def test_every_verb_tells_all_problems_and_exits_78(
     bad: Path, verb: str, doors: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,9 +98,10 @@ def test_problems_come_as_json_when_asked(bad: Path, capsys: pytest.CaptureFixtu
 
 def test_the_verbs_open_their_doors(good: Path, doors: dict[str, object]) -> None:
     assert main(["run", "--config", str(good)]) == 3
+    assert main(["mappings", "--config", str(good), "--json"]) == 0
     assert main(["shards", "--config", str(good), "--json"]) == 0
     assert main(["dev", "--config", str(good), "--records", "300"]) == 0
-    assert doors == {"run": good, "shards": (good, True), "dev": (good, 300, False)}
+    assert doors == {"run": good, "mappings": (good, True), "shards": (good, True), "dev": (good, 300, False)}
 
 
 def test_dev_takes_the_example_beside_the_user(
@@ -123,14 +132,18 @@ def test_an_interrupt_exits_130(good: Path, monkeypatch: pytest.MonkeyPatch, doo
     assert main(["run", "--config", str(good)]) == 130
 
 
-@pytest.mark.parametrize("arguments", [[], ["run"], ["check"], ["shards"], ["dev", "--records", "0"], ["fly"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["run"], ["check"], ["mappings"], ["shards"], ["dev", "--records", "0"], ["fly"]]
+)
 def test_wrong_usage_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([verb, "--help"] for verb in ("run", "check", "shards", "dev"))])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], *([verb, "--help"] for verb in ("run", "check", "mappings", "shards", "dev"))]
+)
 def test_every_help_has_an_example(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)

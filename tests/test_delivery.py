@@ -65,6 +65,7 @@ def test_the_configuration_in_the_manifest_is_good(tmp_path):
 
 
 def test_the_policy_allows_what_the_worker_calls_and_no_more():
+    """R-DEST-7; what is encrypted with a key of one's own needs that key as well."""
     policy = json.loads((ROOT / "deploy" / "iam-policy.json").read_text())
     allowed = {action for statement in policy["Statement"] for action in _listed(statement["Action"])}
     assert allowed == {
@@ -72,10 +73,15 @@ def test_the_policy_allows_what_the_worker_calls_and_no_more():
         "kinesis:GetRecords",
         "kinesis:GetShardIterator",
         "kinesis:ListShards",
+        "kinesis:SubscribeToShard",
         "dynamodb:DescribeStream",
         "dynamodb:GetRecords",
         "dynamodb:GetShardIterator",
         "lambda:InvokeFunction",
+        "s3:ListBucket",
+        "s3:PutObject",
+        "sns:Publish",
+        "sqs:SendMessage",
     }
 
 

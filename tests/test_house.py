@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "poller"
 WORDS = {"model", "invocation", "arns", "mapping", "admission", "events", "errors"}
-ADAPTERS = {"sources", "targets", "stores", "observers", "aws", "identity", "clock"}
-DOORS = {"app", "status", "filter_test", "cli", "api", "dev", "__main__"}
+ADAPTERS = {"sources", "targets", "destinations", "stores", "observers", "aws", "identity", "clock"}
+DOORS = {"app", "opening", "status", "mappings_status", "filter_test", "cli", "api", "dev", "__main__"}
 MODULES = sorted(
     path.relative_to(PACKAGE.parent).with_suffix("").as_posix().replace("/", ".") for path in PACKAGE.rglob("*.py")
 )

@@ -15,7 +15,7 @@ from dataclasses import replace
 import anyio
 import anyio.to_thread
 
-from poller.arns import source_name
+from poller.arns import DestinationKind, destination_kind, source_name
 from poller.aws import Aws, translated
 from poller.config import AwsSettings, Settings
 from poller.errors import ConfigError
@@ -72,20 +72,24 @@ def keep_handlers_here(settings: AwsSettings) -> None:
 
 
 async def with_streams(settings: Settings, endpoint_url: str) -> Settings:
-    """Makes all that the mappings read, and points the settings at it: endpoint, ARNs, and a store in memory.
+    """Makes all that the mappings read and write, and points the settings at it: endpoint, ARNs, a store in memory.
 
-    Streams that are as new as the session have no past to leave out: every mapping starts at their beginning. With
-    LATEST, what is put before the worker has found the shards would be skipped.
+    There is no enhanced fan-out here: the stream of a consumer is polled. Streams that are as new as the session have
+    no past to leave out: every mapping starts at their beginning. With LATEST, what is put before the worker has found
+    the shards would be skipped.
     """
     region = settings.aws.region or settings.mappings[0].source_arn.split(":")[3]
     aws_settings = AwsSettings(region=region, endpoint_url=endpoint_url, endpoint_urls={})
     aws = Aws(region=region, endpoint_url=endpoint_url)
     made: dict[tuple[str, str, str], str] = {}  # two ARNs may differ in account or label alone
+    destinations: dict[str | None, str | None] = {None: None}
     try:
         for mapping in settings.mappings:
             place = _place(mapping.source_arn)
             if place not in made:
                 made[place] = await _created(aws, *place)
+            if mapping.destination not in destinations:
+                destinations[mapping.destination] = await _destination(aws, str(mapping.destination))
     finally:
         await aws.aclose()
     mappings = tuple(
@@ -94,6 +98,7 @@ async def with_streams(settings: Settings, endpoint_url: str) -> Settings:
             source_arn=made[_place(mapping.source_arn)],
             starting_position="TRIM_HORIZON",
             starting_timestamp=None,
+            destination=destinations[mapping.destination],
         )
         for mapping in settings.mappings
     )
@@ -126,6 +131,23 @@ async def _created(aws: Aws, service: str, region: str, name: str) -> str:
             StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
         )
         return str(described["TableDescription"]["LatestStreamArn"])
+
+
+async def _destination(aws: Aws, destination: str) -> str:
+    """The queue, topic or bucket, made, by its ARN here; files and URLs are used as they are."""
+    *_, region, _, name = destination.split(":")
+    with translated(f"make {destination}"):
+        match destination_kind(destination):
+            case DestinationKind.SQS:
+                sqs = await aws.client("sqs", region)
+                url = (await sqs.create_queue(QueueName=name))["QueueUrl"]
+                asked = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+                return str(asked["Attributes"]["QueueArn"])
+            case DestinationKind.SNS:
+                return str((await (await aws.client("sns", region)).create_topic(Name=name))["TopicArn"])
+            case DestinationKind.S3:
+                await (await aws.client("s3", "us-east-1")).create_bucket(Bucket=name)
+    return destination
 
 
 async def _answering(process: subprocess.Popen[bytes], port: int) -> None:

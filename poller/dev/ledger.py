@@ -21,9 +21,8 @@ from poller.rules.partial_response import first_failure
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A record in an event: its shard (empty for DynamoDB, whose events do not say), number, and the id put in it."""
+    """A record in an event: its number, and the id that was put in it."""
 
-    shard: str
     number: int
     id: str
 
@@ -55,15 +54,15 @@ class Ledger:
         self._handled: Counter[tuple[str, str]] = Counter()
         self._discarded: set[tuple[str, str]] = set()
         self._filtered = 0
-        self._attempted: dict[str, dict[tuple[str, int], Seen]] = defaultdict(dict)
+        self._attempted: dict[str, dict[str, list[Seen]]] = defaultdict(dict)
         self.first_handled_at: float | None = None
         """When the first record was handled, on the loop's clock."""
 
     def put(self, source_arn: str, record_id: str) -> None:
         self._put.update((name, record_id) for name in self._readers[source_arn])
 
-    def attempted(self, mapping: str, records: Iterable[Seen]) -> None:
-        self._attempted[mapping].update(((each.shard, each.number), each) for each in records)
+    def attempted(self, mapping: str, request_id: str, records: list[Seen]) -> None:
+        self._attempted[mapping][request_id] = records
 
     def handled(self, mapping: str, records: Iterable[Seen]) -> None:
         self._handled.update((mapping, each.id) for each in records)
@@ -71,13 +70,13 @@ class Ledger:
             self.first_handled_at = anyio.current_time()
 
     def __call__(self, event: Event) -> None:
-        """Hears of discards, which name a range of one shard, and of how many records the filters left out."""
+        """Hears of discards, which name a range of what was attempted, and of how many records the filters left out."""
         if isinstance(event, RecordsFiltered):
             self._filtered += event.records
-        if isinstance(event, RecordsDiscarded):
+        if isinstance(event, RecordsDiscarded) and event.records:
             first, last = int(event.first), int(event.last)
-            for each in self._attempted[event.mapping].values():
-                if each.shard in ("", event.shard) and first <= each.number <= last:
+            for each in self._attempted[event.mapping].get(event.request_id, ()):
+                if first <= each.number <= last:
                     self._discarded.add((event.mapping, each.id))
 
     def balance(self) -> Balance:
@@ -103,7 +102,7 @@ class CountedTarget:
 
     async def invoke(self, invocation: Invocation) -> Outcome:
         records = [seen(each) for each in json.loads(invocation.payload)["Records"]]
-        self._ledger.attempted(self._mapping.name, records)
+        self._ledger.attempted(self._mapping.name, invocation.request_id, records)
         outcome = await self._target.invoke(invocation)
         if isinstance(outcome, Succeeded):
             self._ledger.handled(self._mapping.name, self._taken(records, outcome))
@@ -123,10 +122,10 @@ def seen(record: dict[str, Any]) -> Seen:
     """A record of an event of either kind; one that was not put by us is known by its place."""
     if "kinesis" in record:
         shard, _, number = str(record["eventID"]).partition(":")
-        return Seen(shard, int(number), _order_id(record["kinesis"]["data"]) or f"{shard}:{number}")
+        return Seen(int(number), _order_id(record["kinesis"]["data"]) or f"{shard}:{number}")
     change = record["dynamodb"]
     number = change["SequenceNumber"]
-    return Seen("", int(number), change.get("NewImage", {}).get("change", {}).get("S") or f"change {number}")
+    return Seen(int(number), change.get("NewImage", {}).get("change", {}).get("S") or f"change {number}")
 
 
 def _order_id(data: str) -> str:

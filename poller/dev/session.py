@@ -9,7 +9,7 @@ from typing import TextIO, cast
 
 import anyio
 
-from poller.app import open_aws, run_worker, stopped_by_signals
+from poller.app import run_worker, stopped_by_signals
 from poller.arns import SourceKind, source_kind, source_name
 from poller.clock import SystemClock
 from poller.config import FunctionSettings, Settings
@@ -20,6 +20,7 @@ from poller.dev.view import View
 from poller.errors import ConfigError
 from poller.observers.log import Log
 from poller.observers.logging_setup import configure_logging
+from poller.opening import open_aws
 
 STAND_IN = "poller.dev.handlers:stand_in"
 STUCK_SECONDS = 60.0

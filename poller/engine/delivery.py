@@ -1,18 +1,23 @@
-"""One batch: invoke, judge, settle, until nothing is pending: this file is the way of records to a function."""
+"""One batch: invoke, judge, report, settle, until nothing is pending: this file is the way of records to a function."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from random import Random
+from dataclasses import dataclass
 
 import anyio
 
 from poller.engine.checkpointing import Checkpointer
+from poller.engine.reporting import Reporting
 from poller.engine.stopping import StopScope
-from poller.events import BatchInvoked, BatchRetried, RecordsDiscarded, RecordsSettled
+from poller.engine.surroundings import Surroundings
+from poller.events import BatchInvoked, BatchRetried, RecordsDiscarded, RecordsSettled, WindowClosed
 from poller.invocation import (
     Chunk,
+    Closing,
+    Condition,
+    FailureReport,
     FunctionFailed,
     Invocation,
     NotInvoked,
@@ -22,144 +27,209 @@ from poller.invocation import (
     Verdict,
 )
 from poller.mapping import FailurePolicy
-from poller.model import Record, ShardId
-from poller.ports import Clock, Observer, Target
-from poller.rules.envelope import render
+from poller.model import MappingId, Record, SequenceNumber, Window
+from poller.ports import Target
+from poller.rules import windows
+from poller.rules.envelope import TAIL, render, window_tail
 from poller.rules.failure import expire, judge, seconds_to_expiry
 
 
-class Delivery:
-    """Delivers the batches of one shard, one after another and in order.
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Where the batches of a mapping go, and what its documents name.
 
     ``retention_seconds`` is asked each time, since a stream's retention may change.
     """
 
-    def __init__(
-        self,
-        *,
-        mapping: str,
-        shard: ShardId,
-        target: Target,
-        policy: FailurePolicy,
-        payload_bytes_max: int,
-        retention_seconds: Callable[[], float | None],
-        checkpointer: Checkpointer,
-        observer: Observer,
-        clock: Clock,
-        random: Random,
-    ) -> None:
-        self._mapping = mapping
-        self._shard = shard
-        self._target = target
-        self._policy = policy
-        self._payload_bytes_max = payload_bytes_max
-        self._retention_seconds = retention_seconds
-        self._checkpointer = checkpointer
-        self._observer = observer
-        self._clock = clock
-        self._random = random
+    mapping: MappingId
+    source_arn: str
+    function_arn: str
+    target: Target
+    policy: FailurePolicy
+    payload_bytes_max: int
+    retention_seconds: Callable[[], float | None]
 
-    async def deliver(self, records: tuple[Record, ...], scope: StopScope, behind: Record | None) -> None:
+
+class Delivery:
+    """Delivers the batches of one lane, one after another and in order."""
+
+    def __init__(
+        self, here: Surroundings, wiring: Wiring, *, lane: int, reporting: Reporting, checkpointer: Checkpointer
+    ) -> None:
+        self._here = here
+        self._wiring = wiring
+        self._lane = lane
+        self._reporting = reporting
+        self._checkpointer = checkpointer
+
+    async def deliver(self, whole: Chunk, scope: StopScope) -> None:
         """Returns when every record is settled or discarded, and saved as such.
 
-        Chunks are worked off depth first, so that nothing overtakes (R-BIS-2). ``behind`` is the record that waits
-        next in the shard, if any.
+        Chunks are worked off depth first, so that nothing overtakes (R-BIS-2).
         """
-        pending = [(Chunk(records), self._new_request_id())]
+        pending = [(whole, self._new_id())]
         while pending:
             chunk, request_id = pending.pop()
-            after = pending[-1][0].records[0] if pending else behind
             async with scope.finish():
-                verdict, problem = await self._attempt(chunk, request_id)
-                await self._settle(verdict, problem, after)
+                verdict = await self._attempt(chunk, request_id)
             for rest in reversed(verdict.pending):
                 unchanged = len(rest.records) == len(chunk.records)
-                pending.append((rest, request_id if unchanged else self._new_request_id()))
+                pending.append((rest, request_id if unchanged else self._new_id()))
+            window = self._window
+            if window is not None and windows.grown_too_large(window) and chunk.closing is None:
+                early = Closing(window, self._here.clock.now(), early=True)  # at once, before the rest (R-WIN-10)
+                pending.append((Chunk((), closing=early), self._new_id()))
             await self._pause(verdict)
 
-    async def _attempt(self, chunk: Chunk, request_id: str) -> tuple[Verdict, str]:
-        """The verdict, and what went wrong in words."""
-        expired = expire(chunk, self._clock.now(), self._policy, self._retention_seconds())
-        if expired is not None:
-            return expired, "too old"
-        started = anyio.current_time()
-        outcome = await self._invoke(chunk, request_id)
-        verdict = judge(chunk, outcome, self._policy, self._random.random())
-        problem = "" if isinstance(outcome, Succeeded) else outcome.error
-        self._observer(
-            BatchInvoked(
-                self._mapping,
-                self._shard,
-                request_id=request_id,
-                records=len(chunk.records),
-                first=chunk.records[0].sequence_number,
-                last=chunk.records[-1].sequence_number,
-                attempt=chunk.attempts + chunk.refusals + 1,
-                outcome=_name(outcome, verdict),
-                seconds=anyio.current_time() - started,
-                problem=problem,
-            )
-        )
-        return verdict, problem or _name(outcome, verdict)
+    @property
+    def _window(self) -> Window | None:
+        return self._checkpointer.progress.window
+
+    async def _attempt(self, chunk: Chunk, request_id: str) -> Verdict:
+        verdict = expire(chunk, self._here.clock.now(), self._wiring.policy, self._wiring.retention_seconds())
+        outcome: Outcome | None = None
+        problem = "too old"
+        if verdict is None:
+            started, started_at = anyio.current_time(), self._here.clock.now()
+            outcome = await self._invoke(chunk, request_id)
+            verdict = judge(chunk, outcome, self._wiring.policy, self._here.random.random())
+            problem = "" if isinstance(outcome, Succeeded) else outcome.error
+            self._tell_attempt(chunk, request_id, _name(outcome, verdict), problem, started, started_at)
+            problem = problem or _name(outcome, verdict)
+        await self._settle(chunk, outcome, verdict, request_id, problem)
+        return verdict
 
     async def _invoke(self, chunk: Chunk, request_id: str) -> Outcome:
-        payload = render(chunk.records)
-        if len(payload) > self._payload_bytes_max:  # never reaches the function, yet counts (R-BATCH-7)
-            return PayloadTooLarge(f"the event has {len(payload)} bytes, {self._payload_bytes_max} are allowed")
-        return await self._target.invoke(Invocation(request_id, payload))
+        payload = render(chunk.records, self._tail(chunk.closing))
+        most = self._wiring.payload_bytes_max
+        if len(payload) > most:  # never reaches the function, yet counts (R-BATCH-7)
+            return PayloadTooLarge(f"the event has {len(payload)} bytes, {most} are allowed")
+        outcome = await self._wiring.target.invoke(Invocation(request_id, payload))
+        return outcome if self._window is None else windows.with_state(outcome)
 
-    async def _settle(self, verdict: Verdict, problem: str, behind: Record | None) -> None:
+    def _tail(self, closing: Closing | None) -> bytes:
+        if self._window is None:
+            return TAIL
+        early = closing is not None and closing.early
+        shard, arn = self._here.shard, self._wiring.source_arn
+        return window_tail(shard, arn, self._window, final=closing is not None, early=early)
+
+    async def _settle(
+        self, chunk: Chunk, outcome: Outcome | None, verdict: Verdict, request_id: str, problem: str
+    ) -> None:
         """Tells of what is given up, then saves: a crash between the two reports twice, never silently drops."""
         if verdict.condition is not None:
-            self._observer(
-                RecordsDiscarded(
-                    self._mapping,
-                    self._shard,
-                    condition=verdict.condition,
-                    records=len(verdict.discarded),
-                    first=verdict.discarded[0].sequence_number,
-                    last=verdict.discarded[-1].sequence_number,
-                    attempts=verdict.attempts,
-                    problem=problem,
-                )
-            )
+            await self._give_up(chunk, outcome, verdict, request_id, problem)
         done = verdict.settled + verdict.discarded
-        if not done:
+        if not done and (chunk.closing is None or verdict.pending):
             await self._checkpointer.note(problem)
             return
-        await self._checkpointer.settle(done[-1], verdict.condition or problem)
-        oldest = verdict.pending[0].records[0] if verdict.pending else behind
-        self._observer(
-            RecordsSettled(
-                self._mapping,
-                self._shard,
-                records=len(done),
-                succeeded=len(verdict.settled),
-                position=self._checkpointer.position,
-                oldest_pending_at=oldest.arrived_at if oldest else None,
+        progress = self._checkpointer.progress
+        progress.settle(self._lane, done)
+        if progress.window is not None:
+            progress.window = windows.following(progress.window, chunk, outcome, verdict)
+        await self._checkpointer.settle(verdict.condition or problem)
+        self._tell_settled(chunk, verdict)
+
+    async def _give_up(
+        self, chunk: Chunk, outcome: Outcome | None, verdict: Verdict, request_id: str, problem: str
+    ) -> None:
+        assert verdict.condition is not None
+        delivered = None
+        if self._reporting.destination is not None and verdict.condition is not Condition.RETENTION_EXPIRED:
+            report = FailureReport(
+                id=self._new_id(),
+                mapping=self._wiring.mapping,
+                source_arn=self._wiring.source_arn,
+                function_arn=self._wiring.function_arn,
+                shard=self._here.shard,
+                request_id=request_id,
+                condition=verdict.condition,
+                attempts=verdict.attempts,
+                response=outcome.response if isinstance(outcome, Succeeded | FunctionFailed) else None,
+                at=self._here.clock.now(),
+                records=verdict.discarded,
+                payload=render(verdict.discarded, self._tail(chunk.closing)),
+                window=self._window,
+                closing=chunk.closing,
+            )
+            delivered = await self._reporting.send(report)
+        first, last = _bounds(verdict.discarded)
+        self._here.observer(
+            RecordsDiscarded(
+                self._here.mapping,
+                self._here.shard,
+                condition=verdict.condition,
+                records=len(verdict.discarded),
+                first=first,
+                last=last,
+                attempts=verdict.attempts,
+                problem=problem,
+                delivered=delivered,
+                request_id=request_id,
+                lane=self._lane,
             )
         )
 
     async def _pause(self, verdict: Verdict) -> None:
         if not verdict.pending:
             return
-        head = verdict.pending[0]
-        expiry = seconds_to_expiry(head, self._clock.now(), self._policy, self._retention_seconds())
+        policy, retention = self._wiring.policy, self._wiring.retention_seconds()
+        expiry = seconds_to_expiry(verdict.pending[0], self._here.clock.now(), policy, retention)
         wait = min(verdict.wait_seconds, expiry)
+        records = sum(len(rest.records) for rest in verdict.pending)
         split = len(verdict.pending) > 1
-        self._observer(
-            BatchRetried(
-                self._mapping,
-                self._shard,
-                records=sum(len(rest.records) for rest in verdict.pending),
-                wait_seconds=wait,
-                split=split,
-            )
-        )
+        self._here.observer(BatchRetried(self._here.mapping, self._here.shard, records, wait, split))
         await anyio.sleep(wait)
 
-    def _new_request_id(self) -> str:
-        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+    # What is told
+
+    def _tell_attempt(
+        self, chunk: Chunk, request_id: str, outcome: str, problem: str, started: float, started_at: float
+    ) -> None:
+        first, last = _bounds(chunk.records)
+        self._here.observer(
+            BatchInvoked(
+                self._here.mapping,
+                self._here.shard,
+                request_id=request_id,
+                records=len(chunk.records),
+                first=first,
+                last=last,
+                attempt=chunk.attempts + chunk.refusals + 1,
+                outcome=outcome,
+                seconds=anyio.current_time() - started,
+                problem=problem,
+                iterator_age_seconds=max(0.0, started_at - chunk.records[-1].arrived_at) if chunk.records else None,
+                lane=self._lane,
+            )
+        )
+
+    def _tell_settled(self, chunk: Chunk, verdict: Verdict) -> None:
+        progress = self._checkpointer.progress
+        if chunk.closing is not None:
+            window, early = chunk.closing.window, chunk.closing.early
+            self._here.observer(WindowClosed(self._here.mapping, self._here.shard, window.start, window.end, early))
+        self._here.observer(
+            RecordsSettled(
+                self._here.mapping,
+                self._here.shard,
+                records=len(verdict.settled) + len(verdict.discarded),
+                succeeded=len(verdict.settled),
+                position=progress.position,
+                oldest_pending_at=progress.oldest_at,
+            )
+        )
+
+    def _new_id(self) -> str:
+        return str(uuid.UUID(int=self._here.random.getrandbits(128), version=4))
+
+
+def _bounds(records: tuple[Record, ...]) -> tuple[SequenceNumber, SequenceNumber]:
+    """The first and the last sequence number; empty where there are no records."""
+    if not records:
+        return SequenceNumber(""), SequenceNumber("")
+    return records[0].sequence_number, records[-1].sequence_number
 
 
 def _name(outcome: Outcome, verdict: Verdict) -> str:

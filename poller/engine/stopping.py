@@ -13,14 +13,14 @@ _NEVER = float("inf")
 
 
 class StopScope:
-    """Cancels its block at the lease's end or when told to stop; only a marked step may go on for a grace.
+    """Cancels its block at the lease's end or when told to stop; only marked steps may go on for a grace.
 
     All moments are of the loop's clock (`anyio.current_time`). A block that is cut off ends silently.
     """
 
     def __init__(self, trusted_until: float) -> None:
         self._block = anyio.CancelScope(deadline=trusted_until)
-        self._step: anyio.CancelScope | None = None
+        self._steps: list[anyio.CancelScope] = []  # one per lane at most, in the order of their beginning
         self._trusted_until = trusted_until
         self._stop_at = _NEVER
 
@@ -39,35 +39,35 @@ class StopScope:
         return self._block.cancelled_caught and self._stop_at == _NEVER
 
     def extend(self, trusted_until: float) -> None:
-        """The lease was renewed: block and step may run until then."""
+        """The lease was renewed: block and steps may run until then."""
         self._trusted_until = trusted_until
         if not self._block.cancel_called:
             self._block.deadline = trusted_until
-        self._set_step_deadline()
+        self._set_step_deadlines()
 
     def stop(self, grace_seconds: float) -> None:
-        """Cancels the block now; a step under way may take ``grace_seconds`` more, but never outlive the lease."""
+        """Cancels the block now; steps under way may take ``grace_seconds`` more, but never outlive the lease."""
         self._stop_at = min(self._stop_at, anyio.current_time() + grace_seconds)
         self._block.cancel()
-        self._set_step_deadline()
+        self._set_step_deadlines()
 
     @asynccontextmanager
     async def finish(self) -> AsyncIterator[None]:
         """Marks a step that, once begun, a stop lets finish: invoke, judge, save."""
         await checkpoint()  # nothing is begun after a stop
         with anyio.CancelScope(shield=True) as step:
-            self._step = step
-            self._set_step_deadline()
+            self._steps.append(step)
+            self._set_step_deadlines()
             try:
                 yield
             finally:
-                self._step = None
+                self._steps.remove(step)
         if step.cancelled_caught:
             # A scope that runs out swallows its own cancellation: without this the shard would run on
             # without its lease.
             self._block.cancel()
             await checkpoint()
 
-    def _set_step_deadline(self) -> None:
-        if self._step is not None:
-            self._step.deadline = min(self._trusted_until, self._stop_at)
+    def _set_step_deadlines(self) -> None:
+        for step in self._steps:
+            step.deadline = min(self._trusted_until, self._stop_at)

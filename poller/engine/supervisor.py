@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -11,17 +11,31 @@ import anyio
 from anyio.abc import TaskGroup
 
 from poller.engine.checkpointing import Checkpointer
+from poller.engine.delivery import Wiring
+from poller.engine.keeping import StatusKeeper
+from poller.engine.reporting import Reporting
 from poller.engine.rests import Rests
-from poller.engine.shard import ShardReader
+from poller.engine.shard import Plan, ShardReader
 from poller.engine.stopping import StopScope
+from poller.engine.surroundings import Surroundings
 from poller.errors import LeaseLost, SourceGone, Unavailable
-from poller.events import LeaseTaken, LeaseWasLost, MappingTroubled, ShardFailed, ShardReleased, ShardsListed
+from poller.events import (
+    Event,
+    LeaseTaken,
+    LeaseWasLost,
+    MappingTroubled,
+    ShardFailed,
+    ShardReleased,
+    ShardsListed,
+    StreamReplaced,
+)
 from poller.mapping import EventSourceMapping
 from poller.model import Lease, Listing, Row, ShardId, WorkerId
-from poller.ports import Clock, Observer, Source, Store, Target
+from poller.ports import Clock, Destination, Observer, Source, Store, Target
 from poller.rules import lineage
 from poller.rules.filtering import Filters
 from poller.rules.leasing import LeaseTimes, LeaseWatch
+from poller.rules.ordering import Progress
 
 RELEASE_SECONDS_MAX = 2.0
 """How long a leaving reader tries to give its lease back; after that the lease runs out by itself."""
@@ -45,6 +59,8 @@ class Supervisor:
         mapping: EventSourceMapping,
         source: Source,
         target: Target,
+        destination: Destination | None,
+        function_arn: str,
         store: Store,
         owner: WorkerId,
         observer: Observer,
@@ -54,14 +70,26 @@ class Supervisor:
     ) -> None:
         self._mapping = mapping
         self._source = source
-        self._target = target
+        self._destination = destination
         self._store = store
         self._owner = owner
-        self._observer = observer
+        self._status = StatusKeeper(mapping, store, observer, clock)
+        self._tell = observer
         self._clock = clock
         self._random = random
         self._times = times
-        self._filters = Filters(mapping.filter_patterns)
+        self._plan = Plan(
+            Filters(mapping.filter_patterns), mapping.batch, mapping.lanes, mapping.tumbling_window_seconds
+        )
+        self._wiring = Wiring(
+            mapping=mapping.id,
+            source_arn=mapping.source_arn,
+            function_arn=function_arn,
+            target=target,
+            policy=mapping.failure,
+            payload_bytes_max=mapping.batch.payload_bytes_max,
+            retention_seconds=lambda: self._listing.retention_seconds if self._listing else None,
+        )
         self._watch = LeaseWatch(owner, times.ttl)
         self._held: dict[ShardId, Held] = {}
         self._shard_rests: Rests[ShardId] = Rests()
@@ -86,14 +114,24 @@ class Supervisor:
         for held in self._held.values():
             held.scope.stop(grace_seconds)
 
+    def _observer(self, event: Event) -> None:
+        """Everything that is told of the mapping counts for its status."""
+        self._status.hear(event)
+        self._tell(event)
+
     # Looking: which shards are there, and which of them are ours to read
 
     async def _look_for_ever(self, shards: TaskGroup) -> None:
         while True:
             self._wake = anyio.Event()
-            await self._contained(lambda: self._look(shards), self._tell_trouble)
+            await self._contained(lambda: self._look_round(shards), self._tell_trouble)
             with anyio.move_on_after(self._times.scan_every):
                 await self._wake.wait()
+
+    async def _look_round(self, shards: TaskGroup) -> None:
+        await self._status.keep(settles=self._listing is not None)
+        await self._look(shards)
+        await self._status.keep(settles=self._listing is not None)
 
     async def _look(self, shards: TaskGroup) -> None:
         if anyio.current_time() >= self._list_at and not await self._contained(self._list, self._tell_trouble):
@@ -111,17 +149,30 @@ class Supervisor:
         """Lists the stream and gives every new shard its row, all of a first start in one write (R-POS-3)."""
         at = self._clock.now()  # before the listing, so that LATEST misses nothing that is put after it
         listing = await self._source.listing()
-        rows = await self._store.rows(self._mapping.id)
+        known = await self._store.rows(self._mapping.id)
+        old = lineage.of_another_stream(known, listing)
+        rows = [row for row in known if row not in old]
         new = lineage.unknown(listing, rows)
-        starts = [(shard, lineage.starting_checkpoint(shard, self._mapping, at, first_start=not rows)) for shard in new]
-        if starts:
-            await self._store.create(self._mapping.id, starts)
+        starts = [(each, lineage.starting_checkpoint(each, self._mapping, at, first_start=not known)) for each in new]
+        if old:
+            self._let_go(old)
+        if starts or old:
+            await self._store.create(
+                self._mapping.id, starts, stream_created_at=listing.stream_created_at, replacing=old
+            )
         forgettable = lineage.forgettable(rows, listing, at)
         if forgettable:
             await self._store.forget(self._mapping.id, forgettable)
         self._listing = listing
         self._list_at = anyio.current_time() + self._times.list_every
         self._observer(ShardsListed(self._mapping.name, len(listing.shards), len(new)))
+
+    def _let_go(self, rows: Sequence[Row]) -> None:
+        """The stream of these rows is no more; another one of its name begins anew (R-STATE-10)."""
+        self._observer(StreamReplaced(self._mapping.name, len(rows)))
+        for row in rows:
+            if row.shard in self._held:
+                self._held[row.shard].scope.stop(0)
 
     async def _take(self, rows: Iterable[Row], shards: TaskGroup) -> None:
         """Takes leases and starts a reader for each."""
@@ -162,27 +213,17 @@ class Supervisor:
         self._observer(ShardReleased(self._mapping.name, shard))
 
     async def _read(self, row: Row, held: Held) -> None:
-        checkpointer = Checkpointer(
-            store=self._store,
-            lease=held.lease,
-            checkpoint=row.checkpoint,
-            mapping=self._mapping.name,
-            observer=self._observer,
-            random=self._random,
-        )
+        here = Surroundings(self._mapping.name, row.shard, self._observer, self._clock, self._random)
+        progress = Progress(row.checkpoint, self._mapping.lanes)
         reader = ShardReader(
-            mapping=self._mapping.name,
-            shard=row.shard,
+            here,
             source=self._source,
-            target=self._target,
-            filters=self._filters,
-            batch=self._mapping.batch,
-            failure=self._mapping.failure,
-            retention_seconds=lambda: self._listing.retention_seconds if self._listing else None,
-            checkpointer=checkpointer,
-            observer=self._observer,
-            clock=self._clock,
-            random=self._random,
+            plan=self._plan,
+            wiring=self._wiring,
+            reporting=Reporting(here, self._destination),
+            checkpointer=Checkpointer(
+                here, store=self._store, lease=held.lease, saved=row.checkpoint, progress=progress
+            ),
         )
         await reader.run(held.scope)
         self._list_at = 0.0  # children may be there by now
@@ -227,7 +268,8 @@ class Supervisor:
     def _tell_trouble(self, error: Exception) -> None:
         known = isinstance(error, Unavailable | SourceGone)
         problem = str(error) if known else "".join(traceback.format_exception(error))
-        self._observer(MappingTroubled(self._mapping.name, problem))
+        said = error.said if isinstance(error, SourceGone) else ""
+        self._observer(MappingTroubled(self._mapping.name, problem, said))
 
     def _tell_shard(self, shard: ShardId, error: Exception) -> None:
         match error:

@@ -34,6 +34,7 @@ from poller.events import (
 )
 from poller.observers.repetition import Repetition
 from poller.ports import Clock
+from poller.rules.lifecycle import PROBLEM
 
 PROBLEM_LENGTH_MAX = 500
 
@@ -93,6 +94,7 @@ class Log:
             return
         batch = {
             "request_id": event.request_id,
+            "lane": event.lane,
             "records": event.records,
             "first": event.first,
             "last": event.last,
@@ -137,6 +139,8 @@ class Log:
                     last=event.last,
                     attempts=event.attempts,
                     delivered=event.delivered,
+                    request_id=event.request_id,
+                    lane=event.lane,
                 )
             case FailureSent(problem=""):
                 told = {"destination": event.destination.value, "seconds": round(event.seconds, 3)}
@@ -177,7 +181,8 @@ class Log:
             case MappingChanged():
                 status = event.status
                 told = {"uuid": status.mapping, "state": status.state.value, "reason": status.reason}
-                self._logger.info("mapping", mapping=event.mapping, **told, last_processing_result=_line(status.result))
+                tell = self._logger.warning if status.result.startswith(PROBLEM) else self._logger.info
+                tell("mapping", mapping=event.mapping, **told, last_processing_result=_line(status.result))
             case _:
                 self._listing(event)
 

@@ -7,22 +7,50 @@ from collections.abc import Iterable
 
 from poller.mapping import BatchPolicy
 from poller.model import Record
-from poller.rules.envelope import FRAME_BYTES, share_bytes
+from poller.rules.envelope import frame_bytes, share_bytes
+
+_NO_BORDER = float("inf")
 
 
 class Batcher:
-    """The records of one shard that wait to be delivered, in order. ``now`` is any clock that only goes forward."""
+    """The records of one lane that wait to be delivered, in order. ``now`` is any clock that only goes forward."""
 
     def __init__(self, policy: BatchPolicy) -> None:
         self._policy = policy
         self._waiting: deque[Record] = deque()
-        self._bytes = FRAME_BYTES
+        self._bytes = 0
+        self._frame_bytes = frame_bytes()
+        self._border = _NO_BORDER
         self._opened_at = 0.0
 
     @property
     def head(self) -> Record | None:
         """The oldest record that waits."""
         return self._waiting[0] if self._waiting else None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def size_bytes(self) -> int:
+        return self._bytes
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what waits is a whole batch, or more."""
+        return (
+            len(self._waiting) >= self._policy.batch_size
+            or self._frame_bytes + self._bytes - 1 > self._policy.payload_bytes_max
+            or (bool(self._waiting) and self._waiting[-1].arrived_at >= self._border)
+        )
+
+    def fit(self, frame_bytes: int, border: float) -> None:
+        """From now on a batch leaves room for so many bytes, and holds no record that arrived at ``border`` or later.
+
+        Both are those of the tumbling window: its state is in the event, and no batch mixes windows (R-WIN-3).
+        """
+        self._frame_bytes = frame_bytes
+        self._border = border
 
     def add(self, records: Iterable[Record], now: float) -> None:
         """Takes records in; the window opens with the first one (R-BATCH-4)."""
@@ -36,7 +64,7 @@ class Batcher:
         """The moment at which what waits must go; ``inf`` if nothing waits, a moment gone by if the batch is full."""
         if not self._waiting:
             return float("inf")
-        return self._opened_at if self._is_full() else self._opened_at + self._policy.window_seconds
+        return self._opened_at if self.is_full else self._opened_at + self._policy.window_seconds
 
     def take(self, now: float, *, flush: bool = False) -> tuple[Record, ...]:
         """The next batch, empty if it is not due; ``flush`` takes what is there (R-SHARD-5).
@@ -46,10 +74,11 @@ class Batcher:
         if not flush and now < self.due_at():
             return ()
         batch: list[Record] = []
-        size = FRAME_BYTES - 1  # as the first record has no comma
+        size = self._frame_bytes - 1  # as the first record has no comma
         while self._waiting and len(batch) < self._policy.batch_size:
-            share = share_bytes(self._waiting[0])
-            if batch and size + share > self._policy.payload_bytes_max:
+            record = self._waiting[0]
+            share = share_bytes(record)
+            if batch and (size + share > self._policy.payload_bytes_max or record.arrived_at >= self._border):
                 break
             size += share
             self._bytes -= share
@@ -59,6 +88,3 @@ class Batcher:
     def reopen(self, now: float) -> None:
         """A new window for what was left over, once the previous invocation is complete (R-BATCH-4, R-BATCH-5)."""
         self._opened_at = now
-
-    def _is_full(self) -> bool:
-        return len(self._waiting) >= self._policy.batch_size or self._bytes - 1 > self._policy.payload_bytes_max

@@ -1,20 +1,46 @@
-"""The event that a function receives: this file is its outer shape and its exact size (R-EVT-1, R-PORT-10)."""
+"""The event that a function receives: this file is its outer shape and its exact size (R-EVT-1, R-WIN-4, R-PORT-10)."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
-from poller.model import Record
+from poller.model import Record, ShardId, Window
+from poller.rules.timestamps import iso_seconds
 
-_HEAD, _COMMA, _TAIL = b'{"Records":[', b",", b"]}"
-FRAME_BYTES = len(_HEAD) + len(_TAIL)
+_HEAD, _COMMA = b'{"Records":[', b","
+TAIL = b"]}"
+"""What ends an event without a window."""
 
 
-def render(records: Sequence[Record]) -> bytes:
+def render(records: Sequence[Record], tail: bytes = TAIL) -> bytes:
     """The event as UTF-8 JSON."""
-    return _HEAD + _COMMA.join([record.body for record in records]) + _TAIL
+    return _HEAD + _COMMA.join([record.body for record in records]) + tail
+
+
+def frame_bytes(tail: bytes = TAIL) -> int:
+    """How long an event without records is."""
+    return len(_HEAD) + len(tail)
 
 
 def share_bytes(record: Record) -> int:
     """What a record adds to an event, its comma included; the first record's comma is one byte too many."""
     return len(record.body) + len(_COMMA)
+
+
+def window_tail(shard: ShardId, source_arn: str, window: Window, *, final: bool = False, early: bool = False) -> bytes:
+    """What ends the event of a tumbling window, with the state that the function gets, keys in wire order (R-WIN-4).
+
+    The window's last invocation is ``final``; one whose state had grown too large is ``early``, and final too.
+    """
+    return b'],"shardId":%b,"eventSourceARN":%b,"window":%b,"state":%b,%b}' % (
+        _json(shard),
+        _json(source_arn),
+        _json({"start": iso_seconds(window.start), "end": iso_seconds(window.end)}),
+        window.state,
+        _json({"isFinalInvokeForWindow": final or early, "isWindowTerminatedEarly": early})[1:-1],
+    )
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

@@ -1,16 +1,17 @@
 """What becomes of a chunk: this file is Lambda's decision procedure for failed batches, as pure functions.
 
-Every function returns a `Verdict`, for which ``settled + discarded + pending == chunk`` holds, in order.
+Every function returns a `Verdict`, for which ``settled + discarded + pending == chunk`` holds, in order. The closing of
+a window goes the same way: it has no records, and is over when nothing is pending (R-WIN-12).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
 from poller.invocation import Chunk, Condition, FunctionFailed, NotInvoked, Outcome, PayloadTooLarge, Succeeded, Verdict
 from poller.mapping import FailurePolicy
-from poller.model import Record
 from poller.rules.pacing import backoff_seconds
 from poller.rules.partial_response import first_failure
 
@@ -21,6 +22,8 @@ RETRY_AFTER_SECONDS_MAX = 900.0
 def judge(chunk: Chunk, outcome: Outcome, policy: FailurePolicy, jitter: float) -> Verdict:
     """The verdict after one attempt; ``jitter`` is a random number in [0, 1)."""
     match outcome:
+        case Succeeded() if chunk.closing is not None:
+            return Verdict()
         case Succeeded(answer):
             failed_from = _failed_from(chunk, answer, policy)
             if failed_from is None:
@@ -51,7 +54,7 @@ def expire(chunk: Chunk, now: float, policy: FailurePolicy, retention_seconds: f
         (policy.age_seconds_max, Condition.RECORD_AGE_EXCEEDED),
         (retention_seconds if tried else None, Condition.RETENTION_EXPIRED),
     ):
-        count = _leading_older(chunk.records, now, limit)
+        count = _leading_older(_arrivals(chunk), now, limit)
         if count:
             rest = chunk.records[count:]
             return Verdict(
@@ -68,7 +71,7 @@ def seconds_to_expiry(chunk: Chunk, now: float, policy: FailurePolicy, retention
     limits = [limit for limit in (policy.age_seconds_max, retention_seconds) if limit is not None]
     if not limits:
         return float("inf")
-    return max(0.0, chunk.records[0].arrived_at + min(limits) - now)
+    return max(0.0, _arrivals(chunk)[0] + min(limits) - now)
 
 
 def _failed_from(chunk: Chunk, answer: bytes, policy: FailurePolicy) -> int | None:
@@ -100,8 +103,15 @@ def _refused(chunk: Chunk, retry_after_seconds: float | None, jitter: float) -> 
     return Verdict(pending=(replace(chunk, refusals=chunk.refusals + 1),), wait_seconds=wait)
 
 
-def _leading_older(records: tuple[Record, ...], now: float, limit: float | None) -> int:
+def _arrivals(chunk: Chunk) -> Sequence[float]:
+    """From when ages count."""
+    if chunk.closing is not None:
+        return (chunk.closing.due_at,)
+    return [record.arrived_at for record in chunk.records]
+
+
+def _leading_older(arrivals: Sequence[float], now: float, limit: float | None) -> int:
     if limit is None:
         return 0
-    young = (index for index, record in enumerate(records) if record.arrived_at + limit > now)
-    return next(young, len(records))
+    young = (index for index, arrived_at in enumerate(arrivals) if arrived_at + limit > now)
+    return next(young, len(arrivals))

@@ -15,10 +15,22 @@ FORGET_AFTER_SECONDS = 7 * 24 * 3600.0
 """How long the row of a finished shard outlives its last save; far beyond any disagreement of listings."""
 
 
+SAME_STREAM_SECONDS = 1.0
+"""Moments of creation that are no further apart are one; no stream can be deleted and made again so quickly."""
+
+
 def unknown(listing: Listing, rows: Sequence[Row]) -> list[Shard]:
     """Listed shards that have no row yet."""
     known = {row.shard for row in rows}
     return [shard for shard in listing.shards if shard.id not in known]
+
+
+def of_another_stream(rows: Sequence[Row], listing: Listing) -> list[Row]:
+    """Rows of a stream that was deleted: a later one of its name, with shards of the same names, is there now."""
+    created_at = listing.stream_created_at
+    if created_at is None:
+        return []
+    return [row for row in rows if row.stream_created_at and created_at - row.stream_created_at > SAME_STREAM_SECONDS]
 
 
 def starting_checkpoint(shard: Shard, mapping: EventSourceMapping, now: float, *, first_start: bool) -> Checkpoint:

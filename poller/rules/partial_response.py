@@ -15,7 +15,8 @@ from poller.model import SequenceNumber
 def first_failure(answer: bytes, sequence_numbers: Sequence[SequenceNumber]) -> int | None:
     """The index of the first record to deliver again; ``None`` if all are done (R-PBR-2).
 
-    ``sequence_numbers`` are those of the batch, in order. 0 also stands for an answer that fails the whole batch.
+    ``sequence_numbers`` are those of the batch, in order. Inner records of an aggregate have one number, which means
+    the first of them (R-KPL-3). 0 also stands for an answer that fails the whole batch.
     """
     if not answer.strip():
         return None
@@ -32,7 +33,9 @@ def first_failure(answer: bytes, sequence_numbers: Sequence[SequenceNumber]) -> 
         return None
     if not isinstance(failures, list):
         return 0
-    places = {number: index for index, number in enumerate(sequence_numbers)}
+    places: dict[SequenceNumber, int] = {}
+    for index, number in enumerate(sequence_numbers):
+        places.setdefault(number, index)
     named = [places.get(_identifier(failure)) for failure in failures]
     # One identifier that is not of this batch puts the whole answer in doubt (R-PBR-3).
     return min(0 if index is None else index for index in named)

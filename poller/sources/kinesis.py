@@ -1,4 +1,4 @@
-"""A Kinesis data stream, read by shared iterators: this file is its calls and its records' form in an event.
+"""A Kinesis data stream, read by shared iterators: this file is its calls.
 
 A position that is older than the stream's oldest record is moved to that record by Kinesis without a word, so such a
 gap cannot be told from here (R-STATE-12); a position that Kinesis refuses is told as lost.
@@ -12,18 +12,22 @@ from random import Random
 from typing import Any
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from poller.arns import stream_arn
 from poller.aws import Aws, BadArgument, Expired, NotFound, translated
 from poller.errors import PositionLost, SourceGone, Unavailable
+from poller.events import InnerRecordsDropped
 from poller.model import Listing, Page, Position, Record, Shard, ShardId
 from poller.ports import Clock, Observer
+from poller.rules.aggregation import ALL_HASHES, belonging
 from poller.rules.pacing import KINESIS
-from poller.sources.event_json import epoch_seconds, json_bytes, sequence_number, text
+from poller.sources.event_json import epoch_seconds, sequence_number, text
+from poller.sources.kinesis_records import RecordForm, aggregated
 from poller.sources.known_shards import KnownShards, patiently
 from poller.sources.polling import Answer, ShardPolling
 
-_RETENTION_FRESH_SECONDS = 600.0
+_SUMMARY_FRESH_SECONDS = 60.0
 _PAGING_RESTARTS = 3
 
 
@@ -52,13 +56,21 @@ class KinesisSource:
         self._mapping = mapping
         self._observer = observer
         self._random = random
+        self._deaggregate = deaggregate
         self._form = RecordForm(arn, invoke_identity_arn, clock)
         self._known = KnownShards(self._list_shards)
         self._retention_seconds: float | None = None
-        self._retention_at = float("-inf")
+        self._created_at: float | None = None
+        self._summary_at = float("-inf")
 
     async def listing(self) -> Listing:
-        return Listing(await self._known.all(), await self._retention())
+        try:
+            shards = await self._known.all()
+            await self._summarise()
+        except SourceGone:
+            self._summary_at = float("-inf")  # when it is back, it may be another one
+            raise
+        return Listing(shards, self._retention_seconds, self._created_at)
 
     def read(self, shard: ShardId, position: Position) -> AsyncGenerator[Page, None]:
         polling = ShardPolling(
@@ -88,30 +100,55 @@ class KinesisSource:
         with translated(f"get records of {shard} of {self._arn}"):
             answer = await client.get_records(StreamARN=self._arn, ShardIterator=iterator)
             behind = answer.get("MillisBehindLatest")
+            behind_seconds = None if behind is None else behind / 1000
             following = answer.get("NextShardIterator")
+            following = None if following is None else text(following)
+            ended = following is None and bool(answer.get("ChildShards"))
             records, read_to = await self.opened(shard, answer["Records"])
-            return Answer(
-                records,
-                None if following is None else text(following),
-                None if behind is None else behind / 1000,
-                ended=following is None and bool(answer.get("ChildShards")),
-                read_to=read_to,
-            )
+            return Answer(records, following, behind_seconds, ended, read_to)
 
     async def opened(
         self, shard: ShardId, raws: Sequence[Mapping[str, Any]]
     ) -> tuple[tuple[Record, ...], Position | None]:
         """The records of an answer, and how far it reaches if that is beyond the last of them, as in `Page`.
 
-        Raises `KeyError`, `TypeError` or `ValueError` if the answer is not what the service promises.
+        Raises `KeyError`, `TypeError` or `ValueError` if the answer is not what the service promises; `Unavailable`
+        or `SourceGone` if aggregates cannot be opened now. What is dropped is told when all of it has been understood.
         """
-        return tuple(self._form.record(shard, raw) for raw in raws), None
+        if not self._deaggregate:
+            return tuple(self._form.record(shard, raw) for raw in raws), None
+        records: list[Record] = []
+        dropped: list[InnerRecordsDropped] = []
+        hashes: tuple[int, int] | None = None
+        read_to: Position | None = None
+        for raw in raws:
+            inner = aggregated(raw)
+            if inner is None:
+                records.append(self._form.record(shard, raw))
+                read_to = None
+                continue
+            hashes = hashes or await self._hashes(shard)
+            kept = belonging(inner, hashes)
+            records += self._form.inner_records(shard, raw, kept)
+            number = sequence_number(raw["SequenceNumber"])
+            read_to = None if kept else Position.after(number)
+            if len(kept) < len(inner):
+                dropped.append(InnerRecordsDropped(self._mapping, shard, number, len(inner) - len(kept)))
+            await checkpoint()  # an answer may hold a hundred thousand: others get their turn
+        for event in dropped:
+            self._observer(event)
+        return tuple(records), read_to
 
     async def find(self, shard: ShardId) -> Shard | None:
         return await self._known.find(shard)
 
     async def is_closed(self, shard: ShardId) -> bool:
         return await self._known.is_closed(shard)
+
+    async def _hashes(self, shard: ShardId) -> tuple[int, int]:
+        """Which hash keys belong to a shard; all of them if its listing says nothing, so that none is dropped."""
+        found = await self._known.seen(shard)
+        return ALL_HASHES if found is None or found.hashes is None else found.hashes
 
     async def _client(self) -> Any:
         return await self._aws.client("kinesis", self._region)
@@ -148,65 +185,33 @@ class KinesisSource:
             answer = await client.list_shards(**question)
             return [_shard(raw) for raw in answer["Shards"]], answer.get("NextToken") or None
 
-    async def _retention(self) -> float | None:
-        """How long records are kept; the last known value if the service does not say, which reading can do without."""
-        now = anyio.current_time()
-        if now - self._retention_at >= _RETENTION_FRESH_SECONDS:
-            client = await self._client()
-            try:
-                with translated(f"describe {self._arn}"):
-                    answer = await client.describe_stream_summary(StreamARN=self._arn)
-                    hours = answer["StreamDescriptionSummary"]["RetentionPeriodHours"]
-                    self._retention_seconds = float(hours) * 3600
-                self._retention_at = now
-            except NotFound:
-                raise
-            except (Unavailable, SourceGone):
-                pass
-        return self._retention_seconds
+    async def _summarise(self) -> None:
+        """How long records are kept, and since when; what was known last if the service does not say.
 
-
-class RecordForm:
-    """Renders the records of one stream as Lambda's events have them, keys in wire order (R-EVT-1, R-EVT-2)."""
-
-    def __init__(self, arn: str, invoke_identity_arn: str, clock: Clock) -> None:
-        self._clock = clock
-        tail = {
-            "eventName": "aws:kinesis:record",
-            "invokeIdentityArn": invoke_identity_arn,
-            "awsRegion": arn.split(":")[3],
-            "eventSourceARN": arn,
-        }
-        self._tail = b"," + json_bytes(tail)[1:]
-
-    def record(self, shard: ShardId, raw: Mapping[str, Any]) -> Record:
-        """Raises `KeyError`, `TypeError` or `ValueError` if the answer is not what the service promises.
-
-        A record without a partition key, which streams with automatic distribution may hold, gets an empty one.
+        Reading can do without, so that only a stream that is not there is an error.
         """
-        number = sequence_number(raw["SequenceNumber"])
-        key = text(raw.get("PartitionKey", ""))
-        data = text(raw["Data"])  # base64 all the way: never decoded
-        stamp = raw.get("ApproximateArrivalTimestamp")
-        arrived_at = round(self._clock.now(), 3) if stamp is None else epoch_seconds(stamp)
-        body = (
-            b'{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":%b,"sequenceNumber":"%b","data":%b,'
-            b'"approximateArrivalTimestamp":%b},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":%b%b'
-        ) % (
-            json_bytes(key),
-            number.encode(),
-            json_bytes(data),
-            repr(arrived_at).encode(),
-            json_bytes(f"{shard}:{number}"),
-            self._tail,
-        )
-        return Record(number, key, arrived_at, body)
+        now = anyio.current_time()
+        if now - self._summary_at < _SUMMARY_FRESH_SECONDS:
+            return
+        client = await self._client()
+        try:
+            with translated(f"describe {self._arn}"):
+                answer = (await client.describe_stream_summary(StreamARN=self._arn))["StreamDescriptionSummary"]
+                self._retention_seconds = float(answer["RetentionPeriodHours"]) * 3600
+                created_at = answer.get("StreamCreationTimestamp")
+                self._created_at = None if created_at is None else epoch_seconds(created_at)
+            self._summary_at = now
+        except NotFound:
+            raise
+        except (Unavailable, SourceGone):
+            pass
 
 
 def _start(position: Position) -> dict[str, object]:
     """The one set of parameters that a position needs; Kinesis refuses two starts in one question."""
     if position.sequence_number is not None:
-        return {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": position.sequence_number}
+        kind = "AFTER" if position.inner is None else "AT"  # inside an aggregate, which is then read again
+        return {"ShardIteratorType": f"{kind}_SEQUENCE_NUMBER", "StartingSequenceNumber": position.sequence_number}
     if position.timestamp is not None:  # a datetime keeps its milliseconds on the wire (R-POS-4)
         at = datetime.fromtimestamp(position.timestamp, UTC)
         return {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": at}
@@ -217,4 +222,10 @@ def _shard(raw: Mapping[str, Any]) -> Shard:
     """A merged shard has two parents, and waits for both (R-SHARD-1)."""
     parents = (raw.get("ParentShardId"), raw.get("AdjacentParentShardId"))
     closed = raw["SequenceNumberRange"].get("EndingSequenceNumber") is not None
-    return Shard(ShardId(text(raw["ShardId"])), tuple(ShardId(each) for each in parents if each), closed)
+    hashes = raw.get("HashKeyRange")
+    return Shard(
+        ShardId(text(raw["ShardId"])),
+        tuple(ShardId(each) for each in parents if each),
+        closed,
+        None if hashes is None else (int(hashes["StartingHashKey"]), int(hashes["EndingHashKey"])),
+    )

@@ -41,6 +41,10 @@ class KnownShards:
         """The shard as it is listed now, ``None`` if it is not. Raises `Unavailable` or `SourceGone`."""
         return {each.id: each for each in await self.all()}.get(shard)
 
+    async def seen(self, shard: ShardId) -> Shard | None:
+        """The shard as the last listing has it, as `find` if that does not: for what never changes of a shard."""
+        return self._shards.get(shard) or await self.find(shard)
+
     async def is_closed(self, shard: ShardId) -> bool:
         """Whether the shard is listed as one that takes no new records. Closed shards never reopen.
 

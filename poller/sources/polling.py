@@ -17,7 +17,7 @@ import anyio
 from poller.aws import BadArgument, Expired, NotFound
 from poller.errors import PositionLost, Unavailable
 from poller.events import Polled
-from poller.model import Page, Position, Record, Shard, ShardId
+from poller.model import Page, Position, Record, Shard, ShardId, precedes
 from poller.ports import Observer
 from poller.rules.pacing import Pace, backoff_seconds
 
@@ -40,6 +40,11 @@ class Answer:
     behind_seconds: float | None = None
     ended: bool = False
     read_to: Position | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether the stream had nothing to give: records that were dropped also count as something."""
+        return not self.records and self.read_to is None
 
 
 class ShardCalls(Protocol):
@@ -138,18 +143,18 @@ class ShardPolling:
 
     async def _page(self, answer: Answer) -> Page:
         """Takes over what was read, and moves the iterator on."""
-        self._tell("records" if answer.records else "empty")
+        self._tell("empty" if answer.empty else "records")
         self._due_at = self._asked_at + self._pace.spacing_seconds(len(answer.records), answer.behind_seconds)
         self._iterator, self._iterator_at = answer.iterator, self._asked_at
-        records = self._unread(answer.records)
+        records, read_to = self._unread(answer.records), self._beyond(answer.read_to)
         # Without proof in it, a missing iterator is the end only of a shard that was known to be closed before this
         # call was made: what came before the closing is then in the answer, or there is nothing.
-        ended = answer.iterator is None and (answer.ended or (self._closed and not answer.records))
-        if answer.iterator is None and not answer.records and not ended:
+        ended = answer.iterator is None and (answer.ended or (self._closed and answer.empty))
+        if answer.iterator is None and answer.empty and not ended:
             self._closed = await self._is_closed()
         if ended or answer.iterator is not None:
             self._failures = self._missed = 0
-        return Page(records, answer.behind_seconds, ended)
+        return Page(records, answer.behind_seconds, ended, read_to)
 
     async def _is_closed(self) -> bool:
         """Whether a missing iterator may mean the end: it is known to be missing from answers for open shards too."""
@@ -162,20 +167,28 @@ class ShardPolling:
         return False
 
     def _unread(self, records: tuple[Record, ...]) -> tuple[Record, ...]:
-        """The records behind the last one read; compared as numbers (R-KIN-10)."""
-        last = int(self._read_to.sequence_number or -1)
+        """The records behind the last one read; numbers compare as such (R-KIN-10), then the index in an aggregate."""
         unread = []
+        last, newest = self._read_to.place, None
         for record in records:
-            number = int(record.sequence_number)
-            if number <= last:
+            place = record.place
+            if place <= last:
                 continue
-            last = number
-            self._read_to = Position.after(record.sequence_number)
+            last, newest = place, record
             if self._skip_before is not None and record.arrived_at < self._skip_before:
                 continue
             self._skip_before = None
             unread.append(record)
+        if newest is not None:
+            self._read_to = newest.position
         return tuple(unread)
+
+    def _beyond(self, read_to: Position | None) -> Position | None:
+        """How far the answer reaches, taken over if that is beyond all that was read; else ``None``."""
+        if read_to is None or not precedes(self._read_to, read_to):
+            return None
+        self._read_to = read_to
+        return read_to
 
     async def _look_for_shard(self, problem: NotFound) -> None:
         """Tells a shard that has left its stream from a stream that is gone, by a listing.

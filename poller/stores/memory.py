@@ -30,17 +30,17 @@ class MemoryStore:
         mapping: MappingId,
         shards: Sequence[tuple[Shard, Checkpoint]],
         *,
-        stream: str = "",
+        stream_created_at: float | None = None,
         replacing: Sequence[Row] = (),
     ) -> None:
         await anyio.lowlevel.checkpoint()
         for old in replacing:
             row = self._rows.get((mapping, old.shard))
-            if row is not None and row.stream == old.stream:
+            if row is not None and row.stream_created_at == old.stream_created_at:
                 del self._rows[mapping, old.shard]
         for shard, checkpoint in shards:
             lease = Lease(mapping, shard.id, owner=None)
-            row = Row(lease, shard.parents, checkpoint, self._clock.now(), stream)
+            row = Row(lease, shard.parents, checkpoint, self._clock.now(), stream_created_at)
             self._rows.setdefault((mapping, shard.id), row)
 
     async def take(self, lease: Lease, owner: WorkerId) -> Lease | None:

@@ -26,7 +26,7 @@ _VERSION = 2
 _SCHEMA = (
     """
     CREATE TABLE IF NOT EXISTS shards (
-        mapping TEXT NOT NULL, shard TEXT NOT NULL, parents TEXT NOT NULL, stream TEXT NOT NULL DEFAULT '',
+        mapping TEXT NOT NULL, shard TEXT NOT NULL, parents TEXT NOT NULL, stream_created_at REAL,
         position TEXT NOT NULL, arrived_at REAL, last_outcome TEXT NOT NULL, saved_at REAL NOT NULL,
         lanes TEXT NOT NULL DEFAULT '[]', tumbling TEXT NOT NULL DEFAULT 'null',
         owner TEXT, token INTEGER NOT NULL DEFAULT 0, counter INTEGER NOT NULL DEFAULT 0,
@@ -41,12 +41,12 @@ _SCHEMA = (
     """,
 )
 _FROM_VERSION_1 = (
-    "ALTER TABLE shards ADD COLUMN stream TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE shards ADD COLUMN stream_created_at REAL",
     "ALTER TABLE shards ADD COLUMN lanes TEXT NOT NULL DEFAULT '[]'",
     "ALTER TABLE shards ADD COLUMN tumbling TEXT NOT NULL DEFAULT 'null'",
 )
 _COLUMNS = (
-    "mapping, shard, parents, stream, position, arrived_at, last_outcome, lanes, tumbling, saved_at, "
+    "mapping, shard, parents, stream_created_at, position, arrived_at, last_outcome, lanes, tumbling, saved_at, "
     "owner, token, counter"
 )
 _IS_UNMOVED = "mapping = ? AND shard = ? AND token = ? AND counter = ?"
@@ -81,19 +81,19 @@ class SqliteStore:
         mapping: MappingId,
         shards: Sequence[tuple[Shard, Checkpoint]],
         *,
-        stream: str = "",
+        stream_created_at: float | None = None,
         replacing: Sequence[Row] = (),
     ) -> None:
         now = self._clock.now()
-        old = [(mapping, row.shard, row.stream) for row in replacing]
+        old = [(mapping, row.shard, row.stream_created_at) for row in replacing]
         new = [
-            (mapping, shard.id, json.dumps(shard.parents), stream, *_checkpoint_values(point), now)
+            (mapping, shard.id, json.dumps(shard.parents), stream_created_at, *_checkpoint_values(point), now)
             for shard, point in shards
         ]
         marks = ", ".join("?" * len(new[0])) if new else ""
 
         def replace_and_add(database: sqlite3.Connection) -> None:
-            database.executemany("DELETE FROM shards WHERE mapping = ? AND shard = ? AND stream = ?", old)
+            database.executemany("DELETE FROM shards WHERE mapping = ? AND shard = ? AND stream_created_at IS ?", old)
             insert = f"INSERT INTO shards ({_COLUMNS}) VALUES ({marks}, NULL, 0, 0) ON CONFLICT DO NOTHING"
             database.executemany(insert, new)
 
@@ -181,30 +181,32 @@ def _checkpoint_values(checkpoint: Checkpoint) -> tuple[object, ...]:
         str(checkpoint.position),
         checkpoint.arrived_at,
         checkpoint.last_outcome,
-        json.dumps([str(each) for each in checkpoint.lanes]),
+        json.dumps([[str(position) for position in lanes] for lanes in (checkpoint.lanes, *checkpoint.earlier)]),
         json.dumps(window and [window.start, window.end, window.state.decode(), window.opened]),
     )
 
 
 def _checkpoint(position: str, arrived_at: str | None, last_outcome: str, lanes: str, tumbling: str) -> Checkpoint:
+    current, *earlier = [tuple(Position(each) for each in positions) for positions in json.loads(lanes)] or [()]
     start, end, state, opened = json.loads(tumbling) or (0, 0, "", False)
     return Checkpoint(
         Position(position),
         None if arrived_at is None else float(arrived_at),
         last_outcome,
-        lanes=tuple(Position(each) for each in json.loads(lanes)),
+        lanes=current,
+        earlier=tuple(earlier),
         window=Window(start, end, state.encode(), opened) if end else None,
     )
 
 
 def _row(columns: tuple[str, ...]) -> Row:
-    mapping, shard, parents, stream, *checkpoint, saved_at, owner, token, counter = columns
+    mapping, shard, parents, stream_created_at, *checkpoint, saved_at, owner, token, counter = columns
     return Row(
         lease=Lease(MappingId(mapping), ShardId(shard), WorkerId(owner) if owner else None, int(token), int(counter)),
         parents=tuple(ShardId(parent) for parent in json.loads(parents)),
         checkpoint=_checkpoint(*checkpoint),
         saved_at=float(saved_at),
-        stream=stream,
+        stream_created_at=None if stream_created_at is None else float(stream_created_at),
     )
 
 

@@ -38,7 +38,7 @@ class LambdaContext:
 
     @property
     def log_stream_name(self) -> str:
-        return f"[$LATEST]{self.aws_request_id.replace('-', '')}"
+        return f"[{self.function_version}]{self.aws_request_id.replace('-', '')}"
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the time-out; 0 after it."""

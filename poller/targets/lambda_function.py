@@ -1,32 +1,45 @@
-"""An AWS Lambda function: this file is the synchronous Invoke and the meaning of its answers (R-INV-1 to R-INV-4)."""
+"""An AWS Lambda function: this file is the synchronous Invoke and the meaning of its answers (R-INV-1 to R-INV-5)."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from poller.aws import AWS_ERRORS, Aws, error_code, translate
 from poller.errors import SourceGone, Unavailable
-from poller.invocation import FunctionFailed, Invocation, NotInvoked, Outcome, PayloadTooLarge, Succeeded
+from poller.invocation import (
+    UNHANDLED,
+    FunctionFailed,
+    Invocation,
+    NotInvoked,
+    Outcome,
+    PayloadTooLarge,
+    Response,
+    Succeeded,
+)
+from poller.targets.answers import PART_BYTES, Unreadable, in_short, read_answer, retry_after_seconds
 
 READ_TIMEOUT_SECONDS = 905.0
-"""No function runs longer than 15 minutes; its own time-out is Lambda's to enforce."""
+"""No function runs longer than 15 minutes, durable ones included; its own time-out is Lambda's to enforce (R-INV-7).
 
-_TOO_LARGE = frozenset({"RequestTooLargeException", "RequestEntityTooLargeException", "413"})
+Lambda Managed Instances allow 90 minutes. A function that uses more of them than this counts as failed here.
+"""
+
+_TOO_LARGE = frozenset({"RequestTooLargeException", "SerializedRequestEntityTooLargeException"})
 _TIMED_OUT = "ReadTimeoutError"
 
 
 class LambdaTarget:
     """Invokes the function that ``function_name`` names: a name, a partial ARN or an ARN, with or without a qualifier.
 
-    Runs in the region of the ARN, else in that of ``aws``. See `poller.ports.Target`.
+    ``region`` is the function's. See `poller.ports.Target`.
     """
 
-    def __init__(self, aws: Aws, *, function_name: str) -> None:
+    def __init__(self, aws: Aws, *, function_name: str, region: str) -> None:
         self._aws = aws
         self._function_name = function_name
-        parts = function_name.split(":")
-        self._region = parts[3] if parts[0] == "arn" else None
+        self._region = region
 
     async def invoke(self, invocation: Invocation) -> Outcome:
         try:
@@ -34,35 +47,46 @@ class LambdaTarget:
             answer = await client.invoke(
                 FunctionName=self._function_name, InvocationType="RequestResponse", Payload=invocation.payload
             )
-            body = bytes(await answer["Payload"].read())
-            function_error = answer.get("FunctionError")
         except (SourceGone, Unavailable) as problem:  # no client: no credentials, no region
             return NotInvoked(str(problem))
         except AWS_ERRORS as error:
             return _refusal(error, self._function_name)
-        return FunctionFailed(_error_text(str(function_error), body)) if function_error else Succeeded(body)
+        return await _outcome(answer)
 
     async def aclose(self) -> None:
         """Nothing to do: the client is the door's."""
 
 
+async def _outcome(answer: dict[str, Any]) -> Outcome:
+    """The function ran; whatever becomes of the rest of its answer, it was an attempt."""
+    headers = answer["ResponseMetadata"].get("HTTPHeaders", {})
+    response = Response(
+        status_code=answer.get("StatusCode", 200),
+        executed_version=answer.get("ExecutedVersion") or "$LATEST",
+        function_error=answer.get("FunctionError") or None,
+        request_id=answer["ResponseMetadata"].get("RequestId", ""),  # Lambda chooses it (R-INV-5)
+    )
+    try:
+        async with answer["Payload"] as stream:
+            body = await read_answer(stream.iter_chunks(PART_BYTES), headers.get("content-encoding", ""))
+    except Unreadable as problem:
+        kind = response.function_error or UNHANDLED.function_error
+        return FunctionFailed(str(problem), replace(response, function_error=kind))
+    if response.function_error is not None:
+        return FunctionFailed(_error_text(response.function_error, body), response)
+    return Succeeded(body, response)
+
+
 def _refusal(error: Exception, function_name: str) -> Outcome:
     """What an exception says about the attempt; whatever is not known did not reach the function, and never counts."""
-    problem = str(translate(error, f"invoke {function_name}"))
+    problem = in_short(str(translate(error, f"invoke {function_name}")))
     response: dict[str, Any] = getattr(error, "response", None) or {}
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    if error_code(error) in _TOO_LARGE or status == 413:
+    metadata = response.get("ResponseMetadata", {})
+    if error_code(error) in _TOO_LARGE or metadata.get("HTTPStatusCode") == 413:
         return PayloadTooLarge(problem)
     if error_code(error) == _TIMED_OUT:  # it was asked and may have run (R-INV-4)
         return FunctionFailed(problem)
-    return NotInvoked(problem, _seconds(response.get("retryAfterSeconds")))
-
-
-def _seconds(value: object) -> float | None:
-    try:
-        return max(0.0, float(str(value)))
-    except ValueError:
-        return None
+    return NotInvoked(problem, retry_after_seconds(metadata.get("HTTPHeaders", {})))
 
 
 def _error_text(kind: str, body: bytes) -> str:
@@ -70,6 +94,6 @@ def _error_text(kind: str, body: bytes) -> str:
     try:
         said = json.loads(body)
         parts = [said.get("errorType"), said.get("errorMessage")]
-    except (ValueError, AttributeError):
-        parts = [body[:200].decode(errors="replace")]
-    return ": ".join([kind, *(str(part) for part in parts if part)])
+    except (ValueError, AttributeError, RecursionError):
+        parts = [in_short(body)]
+    return in_short(": ".join([kind, *(str(part) for part in parts if part)]))

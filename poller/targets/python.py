@@ -25,6 +25,7 @@ from anyio.lowlevel import checkpoint_if_cancelled, current_token
 
 from poller.errors import ConfigError
 from poller.invocation import FunctionFailed, Invocation, Outcome, Succeeded
+from poller.targets.answers import ANSWER_BYTES_MAX, TOO_LARGE, in_short
 from poller.targets.context import LambdaContext
 
 Handler = Callable[[object, LambdaContext], object]
@@ -85,7 +86,8 @@ class PythonTarget:
             answer = await self._call(self._handler, event, context)
             if inspect.isawaitable(answer):  # a coroutine in disguise, as of a decorator
                 answer = await answer
-            return Succeeded(_serialised(answer))
+            body = _serialised(answer)
+            return Succeeded(body) if len(body) <= ANSWER_BYTES_MAX else FunctionFailed(TOO_LARGE)
         except _FAILURES as error:
             return FunctionFailed(describe(error))
         except anyio.get_cancelled_exc_class():
@@ -97,7 +99,11 @@ def describe(error: BaseException) -> str:
     """An error in one line, with the place in the handler where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
+    try:
+        said = in_short(str(error))
+    except _FAILURES as another:  # user code again
+        said = f"(its text cannot be had: {type(another).__name__})"
+    return f"{type(error).__name__}: {said}{place}"
 
 
 def _is_async(handler: Handler) -> bool:

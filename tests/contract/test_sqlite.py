@@ -50,7 +50,7 @@ async def test_a_file_of_the_first_version_is_taken_over_with_its_checkpoints(tm
     for _ in range(2):
         async with opened(path) as store:
             row = await only(store)
-            assert (row.checkpoint, row.lease.token, row.stream) == (after(77), 3, "")
+            assert (row.checkpoint, row.lease.token, row.stream_created_at) == (after(77), 3, None)
 
 
 async def test_two_workers_on_one_file_share_the_shards(tmp_path):

@@ -193,6 +193,7 @@ async def test_lanes_and_window_are_saved_with_the_position(store):
         12.5,
         "success",
         lanes=(Position("AFTER:5"), Position("AFTER:9:2"), Position("AT_TIMESTAMP:7.000")),
+        earlier=((Position("AFTER:5"), Position("AFTER:6")), (Position("AFTER:9"),)),
         window=Window(60, 90, '{"größe": 1}'.encode(), opened=True),
     )
     await store.save(lease, full)
@@ -205,20 +206,20 @@ async def test_rows_of_an_earlier_stream_are_replaced_in_one_write(store):
     lease = await taken(store)
     await store.save(lease, Checkpoint(SHARD_END))
     old = await store.rows(ORDERS)
-    await store.create(ORDERS, [(S1, START), (S2, START)], stream="second", replacing=old)
+    await store.create(ORDERS, [(S1, START), (S2, START)], stream_created_at=2e9, replacing=old)
     rows = {row.shard: row for row in await store.rows(ORDERS)}
-    assert {(row.stream, row.checkpoint, row.lease.owner) for row in rows.values()} == {("second", START, None)}
+    assert {(row.stream_created_at, row.checkpoint, row.lease.owner) for row in rows.values()} == {(2e9, START, None)}
     with pytest.raises(LeaseLost):
         await store.save(lease, after(1))
 
 
 async def test_a_worker_that_is_late_does_not_replace_the_new_rows_too(store):
-    await store.create(ORDERS, [(S1, START)], stream="first")
+    await store.create(ORDERS, [(S1, START)], stream_created_at=1e9)
     old = await store.rows(ORDERS)
-    await store.create(ORDERS, [(S1, START)], stream="second", replacing=old)
+    await store.create(ORDERS, [(S1, START)], stream_created_at=2e9, replacing=old)
     lease = await store.take((await only(store)).lease, A)
     await store.save(lease, after(3))
-    await store.create(ORDERS, [(S1, START)], stream="second", replacing=old)
+    await store.create(ORDERS, [(S1, START)], stream_created_at=2e9, replacing=old)
     assert (await only(store)).checkpoint == after(3)
 
 

@@ -25,9 +25,10 @@ def event(*records):
     return Invocation("id", json.dumps({"Records": records}).encode())
 
 
-def discarded(first, last, shard="shardId-0"):
+def discarded(first, last, request_id="id"):
     numbers = SequenceNumber(str(first)), SequenceNumber(str(last))
-    return RecordsDiscarded("orders", ShardId(shard), Condition.RETRY_ATTEMPTS_EXHAUSTED, 1, *numbers, 1, "boom")
+    why = Condition.RETRY_ATTEMPTS_EXHAUSTED
+    return RecordsDiscarded("orders", ShardId("s"), why, 1, *numbers, 1, "boom", request_id=request_id)
 
 
 async def deliver(ledger, answer, *records, report=False):
@@ -43,7 +44,7 @@ async def test_every_record_is_handled_discarded_or_unaccounted_for():
     await deliver(ledger, Succeeded(), kinesis(1, "a"))
     await deliver(ledger, FunctionFailed("boom"), kinesis(2, "b"))
     ledger(discarded(2, 2))
-    ledger(discarded(1, 9, shard="shardId-1"))
+    ledger(discarded(1, 9, request_id="another"))
     await deliver(ledger, Succeeded(), kinesis(1, "a"), kinesis(3, "from outside"))
     assert ledger.balance() == Balance(
         put=4, handled=2, repeated=1, discarded=1, filtered=0, unaccounted=2, from_outside=1
@@ -66,9 +67,9 @@ async def test_a_stream_with_two_readers_counts_for_each():
 
 @pytest.mark.parametrize("data", ["bm90IGpzb24=", "WzFd", "e30=", ""])
 def test_records_that_others_put_are_known_by_their_place(data):
-    assert seen({"eventID": "shardId-0:7", "kinesis": {"data": data}}) == Seen("shardId-0", 7, "shardId-0:7")
+    assert seen({"eventID": "shardId-0:7", "kinesis": {"data": data}}) == Seen(7, "shardId-0:7")
 
 
 def test_a_change_of_an_item_is_known_by_its_mark_and_a_removal_by_its_number():
-    assert seen({"dynamodb": {"SequenceNumber": "5", "NewImage": {"change": {"S": "c-1"}}}}) == Seen("", 5, "c-1")
-    assert seen({"dynamodb": {"SequenceNumber": "6", "OldImage": {}}}) == Seen("", 6, "change 6")
+    assert seen({"dynamodb": {"SequenceNumber": "5", "NewImage": {"change": {"S": "c-1"}}}}) == Seen(5, "c-1")
+    assert seen({"dynamodb": {"SequenceNumber": "6", "OldImage": {}}}) == Seen(6, "change 6")

@@ -20,6 +20,8 @@ from tests.builders import record
 from tests.fakes import Heard, ScriptedSource, ScriptedTarget
 from tests.virtual import EPOCH, VirtualClock, run_virtually
 
+FUNCTION_ARN = "arn:aws:lambda:us-east-1:123456789012:function:handler"
+
 
 @dataclass
 class Run:
@@ -45,12 +47,16 @@ class Run:
         return str(self.rows[shard].checkpoint.position)
 
 
-def new_worker(source, target, store, heard, *, mapping=None, owner="w/1", drain_seconds=25.0, seed=1):
+def new_worker(
+    source, target, store, heard, *, mapping=None, destination=None, owner="w/1", drain_seconds=25.0, seed=1
+):
     """A worker of one mapping, with the lease times of production."""
     supervisor = Supervisor(
         mapping=mapping or a_mapping(),
         source=source,
         target=target,
+        destination=destination,
+        function_arn=FUNCTION_ARN,
         store=store,
         owner=WorkerId(owner),
         observer=heard,
@@ -61,7 +67,7 @@ def new_worker(source, target, store, heard, *, mapping=None, owner="w/1", drain
     return Worker(owner=WorkerId(owner), supervisors=[supervisor], observer=heard, drain_seconds=drain_seconds)
 
 
-def run(source, target=None, *, seconds=60.0, store=None, batch=None, failure=None, **mapping):
+def run(source, target=None, *, seconds=60.0, store=None, batch=None, failure=None, destination=None, **mapping):
     """Runs a worker on ``source`` for so many virtual seconds, then drains it."""
     target, heard = target or ScriptedTarget(), Heard()
     made = a_mapping(batch=batch, failure=failure, **mapping)
@@ -70,7 +76,7 @@ def run(source, target=None, *, seconds=60.0, store=None, batch=None, failure=No
         kept = store or MemoryStore(VirtualClock())
         stop = anyio.Event()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(new_worker(source, target, kept, heard, mapping=made).run, stop)
+            tasks.start_soon(new_worker(source, target, kept, heard, mapping=made, destination=destination).run, stop)
             await anyio.sleep(seconds)
             stop.set()
         return {row.shard: row for row in await kept.rows(made.id)}

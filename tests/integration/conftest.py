@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.integration.kinesis_world import BATCH, CONFIG
+from tests.integration.process import WorkerProcess
 from tests.integration.servers import kinesis_local, moto_server
 
 
@@ -33,3 +35,19 @@ def moto_endpoint() -> Iterator[str]:
     """Kinesis, DynamoDB and its streams, without resharding of either. Names are shared, as above."""
     with moto_server() as url:
         yield url
+
+
+@pytest.fixture
+def worker(tmp_path):
+    """Makes workers that have not started yet; what still runs when the test ends is ended."""
+    made = []
+
+    def make(**settings):
+        behaviour = {name: settings.pop(name, 0.0) for name in ("failures", "seconds")}
+        config = CONFIG.format(**{"listen": "", "batch": BATCH, "more": "", **settings})
+        made.append(WorkerProcess(tmp_path, config, **behaviour))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()

@@ -22,6 +22,26 @@ def kinesis(event, context):
     _write(lines)
 
 
+def windows(event, context):
+    """Keeps in the state which records a window has; at its end, one line tells of them."""
+    if random() < _FAILURES:
+        raise RuntimeError("it happens")
+    state = event["state"].get("records", [])
+    if event["isFinalInvokeForWindow"]:
+        _write([{"key": "window", "n": event["window"]["start"], "shard": event["shardId"], "records": state}])
+        return {"state": {}}
+    done = [json.loads(base64.b64decode(each["kinesis"]["data"])) for each in event["Records"]]
+    time.sleep(_SECONDS * random())
+    return {"state": {"records": [*state, *(f"{each['key']}/{each['n']}" for each in done)]}}
+
+
+def poisoned(event, context):
+    """Takes everything but what says that it is poison."""
+    if any(json.loads(base64.b64decode(each["kinesis"]["data"])).get("poison") for each in event["Records"]):
+        raise ValueError("poison")
+    kinesis(event, context)
+
+
 def dynamodb(event, context):
     lines = []
     for each in event["Records"]:

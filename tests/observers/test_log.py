@@ -8,8 +8,18 @@ import logging
 
 import pytest
 
-from poller.events import BatchInvoked, MappingTroubled, Polled, RecordsDiscarded, ShardFailed, ShardsListed
+from poller.events import (
+    BatchInvoked,
+    MappingChanged,
+    MappingTroubled,
+    Polled,
+    RecordsDiscarded,
+    ShardFailed,
+    ShardsListed,
+)
 from poller.invocation import Condition
+from poller.mapping import MappingStatus, State
+from poller.model import MappingId
 from poller.observers.log import Log
 from poller.observers.logging_setup import configure_logging
 from tests.observers.test_metrics import EVERY, NINE, ONE, Clock, S
@@ -87,6 +97,33 @@ def test_the_trouble_of_a_mapping_is_told_and_its_end(log, stream):
         "the mapping cannot go on, it tries again",
         "the mapping goes on",
     ]
+
+
+@pytest.mark.parametrize(
+    ("state", "result", "level"),
+    [
+        (State.CREATING, "No records processed", "info"),
+        (State.ENABLED, "OK", "info"),
+        (State.ENABLED, "PROBLEM: Function call failed", "warning"),
+        (State.DISABLING, "PROBLEM: User: a is not authorized to perform: kinesis:ListShards", "warning"),
+    ],
+)
+def test_a_mapping_is_told_in_lambdas_words_and_with_a_warning_while_it_has_a_problem(
+    log, stream, state, result, level
+):
+    """R-STATE-1, R-STATE-5, R-STATE-6."""
+    log(MappingChanged("orders", MappingStatus(MappingId("uuid"), state, result=result)))
+    (told,) = lines(stream)
+    del told["timestamp"], told["logger"]
+    assert told == {
+        "event": "mapping",
+        "level": level,
+        "mapping": "orders",
+        "uuid": "uuid",
+        "state": state.value,
+        "reason": "User action",
+        "last_processing_result": result,
+    }
 
 
 def test_a_terminal_gets_lines_for_people_and_control_characters_do_not_reach_it(clock):

@@ -84,3 +84,24 @@ def test_no_batching_gains_loses_or_reorders_a_record(reads, batch_size, limit, 
             out += numbers(batch)
     assert out == list(range(1, count + 1))
     assert waiting.head is None
+
+
+def test_a_batch_never_mixes_windows_and_need_not_wait_at_a_border():
+    """R-WIN-3."""
+    waiting = Batcher(BatchPolicy(window_seconds=60))
+    waiting.fit(20, border=100.0)
+    waiting.add([record(1, arrived_at=98.0), record(2, arrived_at=99.9)], 0.0)
+    assert waiting.take(0.0) == ()
+    waiting.add([record(3, arrived_at=100.0)], 1.0)
+    assert numbers(waiting.take(1.0)) == [1, 2]
+    waiting.fit(20, border=200.0)
+    assert waiting.take(1.0) == ()
+
+
+def test_a_larger_frame_leaves_less_room():
+    """R-BATCH-6, R-WIN-4: the state is in the event."""
+    three = records(1, 2, 3)
+    waiting = Batcher(BatchPolicy(payload_bytes_max=len(render(three))))
+    waiting.fit(30, border=float("inf"))
+    waiting.add(three, 0.0)
+    assert len(waiting.take(0.0)) == 2

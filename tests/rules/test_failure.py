@@ -6,8 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poller.invocation import Chunk, Condition, FunctionFailed, NotInvoked, PayloadTooLarge, Succeeded
+from poller.invocation import (
+    Chunk,
+    Closing,
+    Condition,
+    FunctionFailed,
+    NotInvoked,
+    PayloadTooLarge,
+    Succeeded,
+    Verdict,
+)
 from poller.mapping import FailurePolicy
+from poller.model import Window
 from poller.rules.failure import RETRY_AFTER_SECONDS_MAX, expire, judge, seconds_to_expiry
 from tests.builders import chunk, numbers, record, records
 from tests.virtual import EPOCH
@@ -233,3 +243,33 @@ def test_a_batch_with_a_retry_limit_comes_to_an_end(batch, script, policy):
         counted += 1
         stack.extend(reversed(verdict.pending))
         assert counted <= 2 * len(batch.records) ** 2 * (policy.retries_max + 1)
+
+
+END = Closing(Window(0, 60, b"{}", opened=True), due_at=EPOCH)
+
+
+def test_the_end_of_a_window_is_over_when_the_function_took_it():
+    """R-WIN-7: what it says of single records means nothing, for there are none."""
+    policy = FailurePolicy(report_item_failures=True)
+    said = Succeeded(b'{"state":{},"batchItemFailures":[{"itemIdentifier":"1"}]}')
+    assert judge(Chunk((), closing=END), said, policy, 0.0) == Verdict()
+
+
+def test_the_end_of_a_window_is_tried_again_and_given_up_like_a_batch():
+    """R-WIN-12."""
+    policy = FailurePolicy(retries_max=1, bisect=True)
+    first = judge(Chunk((), closing=END), FunctionFailed("boom"), policy, 0.0)
+    assert first.pending == (Chunk((), attempts=1, closing=END),)
+    assert first.wait_seconds > 0
+    second = judge(first.pending[0], FunctionFailed("boom"), policy, 0.0)
+    assert (second.condition, second.attempts, second.pending) == (Condition.RETRY_ATTEMPTS_EXHAUSTED, 2, ())
+
+
+def test_the_end_of_a_window_grows_old_from_when_it_is_due():
+    """R-WIN-12."""
+    policy = FailurePolicy(age_seconds_max=60.0)
+    chunk = Chunk((), attempts=3, closing=END)
+    assert expire(chunk, EPOCH + 59, policy, None) is None
+    assert seconds_to_expiry(chunk, EPOCH + 59, policy, None) == 1
+    old = expire(chunk, EPOCH + 60, policy, None)
+    assert (old.condition, old.attempts, old.pending, old.discarded) == (Condition.RECORD_AGE_EXCEEDED, 4, (), ())

@@ -1,5 +1,7 @@
 """Which shards are read, and which first."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +18,14 @@ from poller.model import (
     Shard,
     ShardId,
 )
-from poller.rules.lineage import FORGET_AFTER_SECONDS, forgettable, readable, starting_checkpoint, unknown
+from poller.rules.lineage import (
+    FORGET_AFTER_SECONDS,
+    forgettable,
+    of_another_stream,
+    readable,
+    starting_checkpoint,
+    unknown,
+)
 from tests.builders import mapping
 
 DONE = Checkpoint(SHARD_END)
@@ -115,3 +124,12 @@ def test_whatever_the_family_tree_every_shard_gets_its_turn_and_parents_come_fir
         chosen = data.draw(st.sampled_from(now))
         finished.add(chosen.shard)
         rows = [row(r.shard, *r.parents, done=r.shard in finished) for r in rows]
+
+
+@given(st.one_of(st.none(), st.floats(1e9, 2e9)), st.one_of(st.none(), st.floats(1e9, 2e9)))
+def test_rows_belong_to_another_stream_only_if_a_later_one_is_there(made_at, found_at):
+    """R-STATE-10: what is not known, or differs by a rounding, replaces nothing."""
+    old = replace(row("s"), stream_created_at=made_at)
+    found = of_another_stream([old], replace(listing("s"), stream_created_at=found_at))
+    later = made_at is not None and found_at is not None and found_at - made_at > 1.0
+    assert found == ([old] if later else [])

@@ -59,6 +59,13 @@ def test_the_lowest_identifier_counts_as_an_integer(named, first):
     assert first_failure(items(*named), BATCH) == first
 
 
+@pytest.mark.parametrize(("named", "first"), [(["100"], 1), (["101"], 4), (["101", "100"], 1), (["99"], 0)])
+def test_an_identifier_that_several_records_have_means_the_first_of_them(named, first):
+    """R-KPL-3: the inner records of an aggregate have one number, and all of them come again."""
+    batch = [SequenceNumber(text) for text in ("99", "100", "100", "100", "101")]
+    assert first_failure(items(*named), batch) == first
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(["99", "100", "batchItemFailures"]),
     lambda inner: (

@@ -20,6 +20,9 @@ CAPS = {
     "store answer lost": 0.2,
     "store slow": 0.05,
     "store call held": 0.03,
+    # the destination
+    "destination refused": 0.5,
+    "destination slow": 0.2,
     # the function
     "function failed": 0.4,
     "function failed after its work": 0.2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 
@@ -24,13 +25,14 @@ class Unwanted:
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """A function was called with records; their numbers, all of one shard."""
+    """A function was called with records; their numbers, all of one shard. ``before``: the end of their window."""
 
     at: float
     worker: str
     shard: str
     numbers: tuple[int, ...]
     request_id: str
+    before: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,35 @@ class Handled:
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """A worker said that it gives up all records of a shard from first to last."""
+    """A worker said that it gives up records of a shard; ``delivered``: that a destination knows of it."""
 
     at: float
     worker: str
     shard: str
+    numbers: tuple[int, ...]
+    first: int = 0
+    last: int = 0
+    delivered: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A destination took a report of the records from first to last."""
+
+    at: float
+    shard: str
     first: int
     last: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowEnded:
+    """The function was called for the end of a window, whose state holds these records."""
+
+    at: float
+    shard: str
+    start: int
+    numbers: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +128,38 @@ class Noted:
     text: str
 
 
-Entry = Put | Unwanted | Attempted | Handled | Discarded | Gap | Saved | Trimmed | Resharded | Crashed | Noted
+Entry = (
+    Put
+    | Unwanted
+    | Attempted
+    | Handled
+    | Discarded
+    | Accepted
+    | WindowEnded
+    | Gap
+    | Saved
+    | Trimmed
+    | Resharded
+    | Crashed
+    | Noted
+)
 
 
 @dataclass(slots=True)
 class History:
-    """``shards`` tells where each number was put."""
+    """``shards`` tells where each number was put, ``numbers`` what is in each shard, ``keys`` under which key."""
 
     entries: list[Entry] = field(default_factory=list)
     shards: dict[int, str] = field(default_factory=dict)
+    numbers: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    keys: dict[int, str] = field(default_factory=dict)
 
     def add(self, entry: Entry) -> None:
         self.entries.append(entry)
         if isinstance(entry, Put):
             self.shards[entry.number] = entry.shard
+            self.numbers[entry.shard].append(entry.number)
+            self.keys[entry.number] = entry.key
 
     def timeline(self) -> str:
         return "\n".join(f"{entry.at:10.3f}  {type(entry).__name__:10} {_fields(entry)}" for entry in self.entries)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import AsyncGenerator
+from datetime import datetime
 from random import Random
 
 import anyio
 from anyio.abc import TaskGroup
 
+from poller.arns import DestinationKind
 from poller.aws import Expired
 from poller.errors import LeaseLost, Unavailable
 from poller.events import (
@@ -16,6 +19,7 @@ from poller.events import (
     BatchRetried,
     CheckpointFailed,
     Event,
+    FailureSent,
     LeaseTaken,
     LeaseWasLost,
     Polled,
@@ -26,14 +30,26 @@ from poller.events import (
     ShardFinished,
     WorkerStopped,
 )
-from poller.invocation import FunctionFailed, Invocation, NotInvoked, Outcome, Succeeded
+from poller.invocation import FailureReport, FunctionFailed, Invocation, NotInvoked, Outcome, Succeeded
 from poller.model import Listing, Page, Position, Shard, ShardId
+from poller.rules.ordering import lane_of
 from poller.rules.pacing import KINESIS
 from poller.sources.polling import Answer, ShardPolling
 from poller.stores.memory import MemoryStore
 from tests.simulation.faults import Faults
-from tests.simulation.history import Attempted, Discarded, Gap, Handled, History, Noted, Saved
+from tests.simulation.history import (
+    Accepted,
+    Attempted,
+    Discarded,
+    Gap,
+    Handled,
+    History,
+    Noted,
+    Saved,
+    WindowEnded,
+)
 from tests.simulation.stream import SimStream
+from tests.virtual import EPOCH
 
 
 class Life:
@@ -72,6 +88,9 @@ class SimCalls:
         self._life = life
         self._faults = faults
         self._lagging: list[Shard] | None = None
+
+    def count(self, what: str) -> None:
+        self._faults.seen[what] += 1
 
     async def iterator(self, shard: ShardId, position: Position) -> str:
         await self._there()
@@ -138,6 +157,34 @@ class SimSource:
         )
         return polling.pages()
 
+    def reread(self, shard: ShardId, position: Position) -> AsyncGenerator[Page, None]:
+        self._calls.count("lane fell behind")
+        return self.read(shard, position)
+
+    async def aclose(self) -> None:
+        pass
+
+
+class SimDestination:
+    """Where failures go, as one worker reaches it; see `poller.ports.Destination`."""
+
+    kind = DestinationKind.SQS
+
+    def __init__(self, life: Life, faults: Faults, history: History) -> None:
+        self._life = life
+        self._faults = faults
+        self._history = history
+
+    async def send(self, report: FailureReport) -> None:
+        await self._life.takes_time("destination slow")
+        if self._faults.strikes("destination refused"):
+            raise Unavailable("not now")
+        if report.records:
+            first, last = (int(report.records[end].sequence_number) for end in (0, -1))
+            self._history.add(Accepted(anyio.current_time(), report.shard, first, last))
+        self._faults.seen["failure report taken"] += 1
+        await self._life.takes_time("destination slow")
+
     async def aclose(self) -> None:
         pass
 
@@ -196,7 +243,8 @@ class SimStore:
     async def rows(self, mapping):
         return await self._call(self._shared.rows, mapping)
 
-    async def create(self, mapping, shards):
+    async def create(self, mapping, shards, *, stream_created_at=None, replacing=()):
+        assert not replacing, "no stream is made anew here"
         await self._call(self._shared.create, mapping, shards)
 
     async def take(self, lease, owner):
@@ -214,6 +262,12 @@ class SimStore:
     async def forget(self, mapping, shards):
         await self._call(self._shared.forget, mapping, shards)
 
+    async def status(self, mapping):
+        return await self._call(self._shared.status, mapping)
+
+    async def report(self, status):
+        await self._call(self._shared.report, status)
+
     async def aclose(self):
         pass
 
@@ -230,14 +284,19 @@ class SimFunction:
         self._poison = poison
 
     async def invoke(self, invocation: Invocation) -> Outcome:
-        event = json.loads(invocation.payload)["Records"]
-        numbers = tuple(int(each["kinesis"]["sequenceNumber"]) for each in event)
-        shard = self._shard_of(numbers[0])
+        event = json.loads(invocation.payload)
+        numbers = tuple(int(each["kinesis"]["sequenceNumber"]) for each in event["Records"])
+        state = event.get("state", {}).get("numbers", [])
         await self._life.takes_time("function slow")
         if self._faults.strikes("function refused"):
             wish = self._random.choice([None, 3.0])
             return NotInvoked("429", wish)
-        self._history.add(Attempted(anyio.current_time(), self._life.name, shard, numbers, invocation.request_id))
+        if not numbers:
+            return await self._end_of_window(event, state)
+        shard = self._shard_of(numbers[0])
+        before = _epoch(event["window"]["end"]) - EPOCH if "window" in event else None
+        attempt = Attempted(anyio.current_time(), self._life.name, shard, numbers, invocation.request_id, before)
+        self._history.add(attempt)
         if self._faults.strikes("function failed"):
             return FunctionFailed("it happens")
         bad = next((index for index, number in enumerate(numbers) if number in self._poison), None)
@@ -250,16 +309,27 @@ class SimFunction:
         if self._faults.strikes("function failed after its work"):
             return FunctionFailed("it happens late")
         await self._life.takes_time("function slow")
-        return self._answer(numbers, bad)
+        return self._answer(numbers, bad, state)
 
-    def _answer(self, numbers: tuple[int, ...], bad: int | None) -> Outcome:
+    async def _end_of_window(self, event, state) -> Outcome:
+        """Each attempt is noted, for one that is given up has told all that the window came to."""
+        start = _epoch(event["window"]["start"])
+        self._history.add(WindowEnded(anyio.current_time(), event["shardId"], start, tuple(state)))
+        self._faults.seen["window ended"] += 1
+        if self._faults.strikes("function failed"):
+            return FunctionFailed("it happens")
+        await self._life.takes_time("function slow")
+        return Succeeded(b'{"state":{}}')
+
+    def _answer(self, numbers: tuple[int, ...], bad: int | None, state: list[int]) -> Outcome:
         if self._report and self._faults.strikes("odd answer"):
             return Succeeded(
                 self._random.choice([b"garbage", b'{"batchItemFailures":[{"itemIdentifier":"x"}]}', b"[1]"])
             )
-        if bad is None:
-            return Succeeded(b"{}")
-        return Succeeded(json.dumps({"batchItemFailures": [{"itemIdentifier": str(numbers[bad])}]}).encode())
+        said: dict[str, object] = {"state": {"numbers": [*state, *numbers[:bad]]}}
+        if bad is not None:
+            said["batchItemFailures"] = [{"itemIdentifier": str(numbers[bad])}]
+        return Succeeded(json.dumps(said).encode())
 
     def _shard_of(self, number: int) -> str:
         return self._history.shards[number]
@@ -268,22 +338,38 @@ class SimFunction:
         pass
 
 
-class Observed:
-    """Writes into the history what a worker says, as long as it lives, and counts it."""
+def _epoch(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp())
 
-    def __init__(self, life: Life, history: History, faults: Faults) -> None:
+
+class Observed:
+    """Writes into the history what a worker with so many ``lanes`` says, as long as it lives, and counts it.
+
+    ``open_window`` gives the start of a shard's window and the numbers in its state, as the store has them.
+    """
+
+    def __init__(self, life: Life, history: History, faults: Faults, *, lanes: int, open_window) -> None:
         self._life = life
         self._history = history
         self._seen = faults.seen
+        self._lanes = lanes
+        self._open_window = open_window
 
     def __call__(self, event: Event) -> None:
         if self._life.dead:
             return
         at, name = anyio.current_time(), self._life.name
         match event:
+            case RecordsDiscarded(records=0):
+                self._seen["window given up"] += 1
+                self._history.add(WindowEnded(at, event.shard, *self._open_window(event.shard)))
             case RecordsDiscarded():
                 self._seen[f"discarded: {event.condition}"] += 1
-                self._history.add(Discarded(at, name, event.shard, int(event.first), int(event.last)))
+                first, last = int(event.first), int(event.last)
+                numbers = self._of_lane(event.shard, first, last, event.lane)
+                self._history.add(Discarded(at, name, event.shard, numbers, first, last, event.delivered))
+            case FailureSent(problem=problem) if problem:
+                self._seen["failure report not taken"] += 1
             case PositionTrimmed():
                 self._seen["gap told"] += 1
                 resumed_at = None if event.resumed_at is None else int(event.resumed_at)
@@ -304,3 +390,8 @@ class Observed:
                 self._seen[f"poll: {event.result}"] += 1
             case _:
                 pass
+
+    def _of_lane(self, shard: str, first: int, last: int, lane: int) -> tuple[int, ...]:
+        keys, numbers = self._history.keys, self._history.numbers[shard]
+        between = numbers[bisect_left(numbers, first) : bisect_right(numbers, last)]
+        return tuple(number for number in between if lane_of(keys[number], self._lanes) == lane)

@@ -31,7 +31,7 @@ def test_a_good_history_passes():
         *handled(1),
         saved("AFTER:1"),
         attempted(2),
-        Discarded(1.0, "w", "s", 2, 2),
+        Discarded(1.0, "w", "s", (2,), 2, 2),
         Trimmed(1.0, "s", (3,)),
         Gap(1.0, "w", "s", "AFTER:2", 4),
         SPLIT,

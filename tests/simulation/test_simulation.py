@@ -10,10 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from poller.engine import delivery, shard
-from poller.engine.checkpointing import Checkpointer
-from poller.model import TRIM_HORIZON, Position
-from poller.rules import failure, lineage
+from poller.engine import delivery, lanes, reading, reporting, shard
+from poller.model import TRIM_HORIZON, Position, precedes
+from poller.rules import batching, failure, lineage, ordering
 from poller.sources.polling import ShardPolling
 from poller.stores.memory import MemoryStore
 from tests.simulation.world import run_seed
@@ -68,6 +67,10 @@ def test_every_kind_of_trouble_was_really_there():
         "ShardFinished",
         "CheckpointFailed",
         "filtered",
+        "lane fell behind",
+        "window ended",
+        "failure report taken",
+        "failure report not taken",
     ):
         assert SEEN[what] >= 20, f"{what} was seen {SEEN[what]} times in {SEEDS} worlds"
     assert SEEN["shard failed"] == 0
@@ -85,11 +88,8 @@ def checkpoint_before_the_function_is_called(patch):
     attempt = delivery.Delivery._attempt
 
     async def early(self, chunk, request_id):
-        if self._checkpointer.position.sequence_number != chunk.records[-1].sequence_number:
-            await Checkpointer._save(
-                self._checkpointer,
-                replace(self._checkpointer._checkpoint, position=Position.after(chunk.records[-1].sequence_number)),
-            )
+        if chunk.records and precedes(self._checkpointer.saved.position, chunk.records[-1].position):
+            await self._checkpointer._save(replace(self._checkpointer.saved, position=chunk.records[-1].position))
         return await attempt(self, chunk, request_id)
 
     patch.setattr(delivery.Delivery, "_attempt", early)
@@ -158,7 +158,8 @@ def expired_iterator_starts_at_the_oldest_record_and_forgets(patch):
         return await ask(self)
 
     patch.setattr(ShardPolling, "_ask", forgetful)
-    patch.setattr(shard, "_after", lambda page, read_to: page)
+    patch.setattr(reading, "_after", lambda page, read_to: page)
+    patch.setattr(lanes, "_after", lambda share, position: share)
 
 
 def shard_end_saved_while_records_wait(patch):
@@ -173,26 +174,74 @@ def shard_end_saved_while_records_wait(patch):
 def discards_without_a_word(patch):
     settle = delivery.Delivery._settle
 
-    async def silent(self, verdict, problem, behind):
-        observer, self._observer = self._observer, lambda event: None
-        await settle(self, verdict, problem, behind)
-        self._observer = observer
+    async def silent(self, *arguments):
+        here, self._here = self._here, replace(self._here, observer=lambda event: None)
+        await settle(self, *arguments)
+        self._here = here
 
     patch.setattr(delivery.Delivery, "_settle", silent)
 
 
-def unwanted_records_settled_while_others_wait(patch):
-    async def settle(self, scope):
-        if self._unwanted_to is not None:
-            async with scope.finish():
-                await self._checkpointer.settle(self._unwanted_to, "filtered")
-            self._unwanted_to = None
-
-    patch.setattr(shard.ShardReader, "_settle_unwanted", settle)
+def what_was_read_taken_for_done(patch):
+    patch.setattr(ordering.LaneProgress, "done_to", property(lambda self: self.taken_to))
 
 
 def gaps_without_a_word(patch):
-    patch.setattr(shard.ShardReader, "_tell_gap", lambda self, after, problem, page: None)
+    patch.setattr(reading.Cursor, "_tell_gap", lambda self, problem, page: None)
+
+
+def the_lane_that_is_furthest_makes_the_checkpoint(patch):
+    patch.setattr(ordering, "_lowest", lambda positions: max(positions, key=lambda position: position.place))
+
+
+def a_full_lane_forgets_what_it_did_not_take(patch):
+    take_in = lanes.Lanes.take_in
+
+    def forgetful(self, page, start):
+        take_in(self, page, start)
+        for lane in self._lanes:
+            if lane.is_full and page.end is not None:
+                lane._progress.taken_to = max(lane.taken_to, page.end, key=lambda position: position.place)
+
+    patch.setattr(lanes.Lanes, "take_in", forgetful)
+
+
+def keys_go_to_any_lane(patch):
+    def dealt(records, count):
+        return [records[number::count] for number in range(count)]
+
+    patch.setattr(lanes, "by_lane", dealt)
+
+
+def positions_of_other_lanes_taken_for_those_of_the_new_ones(patch):
+    def mixed(self, saved, count):
+        old = saved.lanes or (saved.position,)
+        self.lanes = tuple(ordering.LaneProgress(old[number % len(old)]) for number in range(count))
+        self._earlier, self.window, self._arrived_at = (), saved.window, saved.arrived_at
+
+    patch.setattr(ordering.Progress, "__init__", mixed)
+
+
+def the_state_of_a_window_kept_in_memory_only(patch):
+    kept = ordering.Progress.checkpoint
+
+    def without(self, outcome):
+        return replace(kept(self, outcome), window=None)
+
+    patch.setattr(ordering.Progress, "checkpoint", without)
+
+
+def a_batch_that_mixes_windows(patch):
+    patch.setattr(batching.Batcher, "fit", lambda self, frame_bytes, border: None)
+
+
+def a_report_that_was_refused_called_delivered(patch):
+    async def hopeful(self, report):
+        await send(self, report)
+        return True
+
+    send = reporting.Reporting.send
+    patch.setattr(reporting.Reporting, "send", hopeful)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +259,14 @@ def gaps_without_a_word(patch):
         shard_end_saved_while_records_wait,
         discards_without_a_word,
         gaps_without_a_word,
-        unwanted_records_settled_while_others_wait,
+        what_was_read_taken_for_done,
+        the_lane_that_is_furthest_makes_the_checkpoint,
+        a_full_lane_forgets_what_it_did_not_take,
+        keys_go_to_any_lane,
+        positions_of_other_lanes_taken_for_those_of_the_new_ones,
+        the_state_of_a_window_kept_in_memory_only,
+        a_batch_that_mixes_windows,
+        a_report_that_was_refused_called_delivered,
     ],
     ids=lambda mutant: mutant.__name__,
 )

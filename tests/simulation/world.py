@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import anyio
@@ -16,14 +16,14 @@ import anyio
 from poller.engine.supervisor import Supervisor
 from poller.engine.worker import Worker
 from poller.mapping import BatchPolicy, EventSourceMapping, FailurePolicy
-from poller.model import WorkerId
+from poller.model import Window, WorkerId
 from poller.rules.leasing import LeaseTimes
 from poller.stores.memory import MemoryStore
 from tests.builders import mapping
 from tests.simulation.checker import Checker
 from tests.simulation.faults import Faults
 from tests.simulation.history import Crashed, History, Noted
-from tests.simulation.plugs import Life, Observed, SimCalls, SimFunction, SimSource, SimStore
+from tests.simulation.plugs import Life, Observed, SimCalls, SimDestination, SimFunction, SimSource, SimStore
 from tests.simulation.stream import SimStream
 from tests.virtual import VirtualClock, run_virtually
 
@@ -66,7 +66,11 @@ class World:
         self.reshard_seconds = self.random.choice([20.0, 80.0, 1e9])
         self.trim_seconds = self.random.choice([30.0, 1e9, 1e9])
         self.workers = self.random.randint(1, 3)
-        self.checker = Checker()
+        self.lanes = self.random.choice([(1,), (1,), (2,), (4,), (1, 3, 10)])
+        if self.mapping.tumbling_window_seconds:
+            self.lanes = (1,)
+        self.with_destination = self.random.choice([True, False])
+        self.checker = Checker(by_key=self.lanes != (1,), windows=self.mapping.tumbling_window_seconds > 0)
         self._read = 0
         self._steps_to_crash = 0
         self._crash: Incarnation | None = None
@@ -76,7 +80,7 @@ class World:
     # The course of things
 
     async def run(self) -> None:
-        self.shared = MemoryStore(VirtualClock())
+        self.shared = OpenStore(VirtualClock())
         async with anyio.create_task_group() as self.network, anyio.create_task_group() as tasks:
             for number in range(self.workers):
                 tasks.start_soon(self._live_again_and_again, f"w{number}")
@@ -93,7 +97,9 @@ class World:
             self._ending = True
             for incarnation in self._incarnations.values():
                 incarnation.stop.set()
-        self.checker.judge(self.history.entries[self._read :])
+        rows = await self.shared.rows(self.mapping.id)
+        open_windows = {row.shard: _counted(row.checkpoint.window) for row in rows}
+        self.checker.judge(self.history.entries[self._read :], open_windows)
 
     def each_step(self) -> None:
         """Before each turn of the loop: the moment of a crash, which may be any."""
@@ -113,6 +119,10 @@ class World:
                 self.checker.violations.append(f"{complaint}: {self._unresolved()} shards wait")
                 return
             await anyio.sleep(1)
+
+    def open_window(self, shard: str) -> tuple[int, tuple[int, ...]]:
+        window = self.shared.row(self.mapping.id, shard).checkpoint.window
+        return window.start, _counted(window)
 
     def _unresolved(self) -> int:
         fresh, self._read = self.history.entries[self._read :], len(self.history.entries)
@@ -177,6 +187,13 @@ class World:
                 self.stream.trim(shard, self.random.randint(1, 1 + len(shard.numbers)))
 
 
+class OpenStore(MemoryStore):
+    """The store of all, into which the harness can look without a wait."""
+
+    def row(self, mapping, shard):
+        return self._rows[mapping, shard]
+
+
 class Incarnation:
     """One life of one worker."""
 
@@ -188,10 +205,12 @@ class Incarnation:
 
     async def run(self) -> None:
         world, life = self._world, self.life
-        observer = Observed(life, world.history, world.faults)
+        # A life may have other lanes than the one before it, as after a change of settings.
+        lanes = world.random.choice(world.lanes)
+        observer = Observed(life, world.history, world.faults, lanes=lanes, open_window=world.open_window)
         calls = SimCalls(world.stream, life, world.faults)
         supervisor = Supervisor(
-            mapping=world.mapping,
+            mapping=replace(world.mapping, lanes=lanes),
             source=SimSource(calls, observer, world.random, world.retention_seconds),
             target=SimFunction(
                 life,
@@ -201,6 +220,8 @@ class Incarnation:
                 report=world.mapping.failure.report_item_failures,
                 poison=world.poison,
             ),
+            destination=SimDestination(life, world.faults, world.history) if world.with_destination else None,
+            function_arn="handler",
             store=SimStore(world.shared, life, world.faults, world.history, world.network),
             owner=WorkerId(life.name),
             observer=observer,
@@ -218,11 +239,15 @@ NOT_A_THIRD = json.dumps({"partitionKey": [{"anything-but": [f"k-{key}" for key 
 
 
 def _drawn_mapping(random: Random) -> EventSourceMapping:
+    tumbling = random.choice([0, 0, 0, 7, 60])
     return mapping(
         name="m",
-        filter_patterns=random.choice([(), (), (NOT_A_THIRD,)]),
+        tumbling_window_seconds=tumbling,
+        filter_patterns=() if tumbling else random.choice([(), (), (NOT_A_THIRD,)]),
         batch=BatchPolicy(
-            batch_size=random.choice([1, 3, 10, 100]), window_seconds=random.choice([0.0, 0.0, 2.0, 20.0])
+            batch_size=random.choice([1, 3, 10, 100]),
+            window_seconds=random.choice([0.0, 0.0, 2.0, 20.0]),
+            ahead_records=random.choice([1, 5, 1000]),
         ),
         failure=FailurePolicy(
             retries_max=random.choice([None, 0, 1, 3]),
@@ -231,6 +256,10 @@ def _drawn_mapping(random: Random) -> EventSourceMapping:
             report_item_failures=random.choice([True, False]),
         ),
     )
+
+
+def _counted(window: Window | None) -> tuple[int, ...]:
+    return tuple(json.loads(window.state).get("numbers", ())) if window else ()
 
 
 def run_seed(seed: int) -> Result:

@@ -194,6 +194,15 @@ async def test_errors_are_known_by_their_code(code, kind):
             await stream.records(SHARD, "it")
 
 
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException"])
+async def test_a_stream_that_is_gone_says_so_in_the_words_of_its_service(code):
+    """R-STATE-8, R-STATE-10: for the last processing result."""
+    async with source(Service(DescribeStream=error(code)), "dynamodb") as stream:
+        with pytest.raises(SourceGone) as caught:
+            await stream.listing()
+    assert caught.value.said == "said so"
+
+
 @pytest.mark.parametrize(
     "answer",
     [

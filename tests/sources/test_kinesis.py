@@ -75,6 +75,10 @@ async def test_odd_keys_and_empty_data_go_through():
             Position.after(SequenceNumber(NUMBER)),
             {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": NUMBER},
         ),
+        (
+            Position.after(SequenceNumber(NUMBER), 2),
+            {"ShardIteratorType": "AT_SEQUENCE_NUMBER", "StartingSequenceNumber": NUMBER},
+        ),
         (Position.at_timestamp(1545084650.987), {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": 1545084650.987}),
     ],
 )
@@ -141,6 +145,7 @@ async def test_a_merged_shard_has_two_parents_and_closed_ones_are_known():
         assert not await stream.is_closed(ShardId("s-3"))
         assert not await stream.is_closed(ShardId("never-seen"))
     assert (one.closed, three.closed, three.parents) == (True, False, ("s-1", "s-2"))
+    assert one.hashes == (0, 1)
 
 
 async def test_a_listing_whose_token_expires_begins_again():
@@ -164,6 +169,24 @@ async def test_a_throttle_in_the_middle_of_a_listing_does_not_undo_it():
     async with source(service, "kinesis") as stream:
         assert len((await stream.listing()).shards) == 2
     assert len(service.questions("ListShards")) == 3
+
+
+async def test_a_listing_tells_when_its_stream_was_made_and_asks_again_after_it_was_gone():
+    """R-STATE-10: a stream that comes back under its name may be another one."""
+
+    def summary(created_at):
+        return {"StreamDescriptionSummary": {"RetentionPeriodHours": 24, "StreamCreationTimestamp": created_at}}
+
+    service = Service(ListShards={"Shards": []}, DescribeStreamSummary=summary(1.7e9))
+    async with source(service, "kinesis") as stream:
+        assert (await stream.listing()).stream_created_at == 1.7e9
+        service.answers |= {"DescribeStreamSummary": summary(1.8e9)}
+        assert (await stream.listing()).stream_created_at == 1.7e9  # not asked at each listing
+        service.answers |= {"ListShards": error("ResourceNotFoundException")}
+        with pytest.raises(SourceGone):
+            await stream.listing()
+        service.answers |= {"ListShards": {"Shards": []}}
+        assert (await stream.listing()).stream_created_at == 1.8e9
 
 
 async def test_a_stream_that_does_not_tell_its_retention_can_be_read_all_the_same():
@@ -195,6 +218,16 @@ async def test_errors_are_known_by_their_code(code, kind):
         with pytest.raises(kind) as caught:
             await stream.records(SHARD, "it")
     assert code in str(caught.value)
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "KMSAccessDeniedException", "ResourceNotFoundException"])
+@pytest.mark.parametrize(("text", "said"), [("User: a is not authorized", "User: a is not authorized"), ("", None)])
+async def test_a_stream_that_is_gone_says_so_in_the_words_of_its_service(code, text, said):
+    """R-STATE-8, R-STATE-10: for the last processing result; the code stands in for a text that is missing."""
+    async with source(Service(ListShards=error(code, message=text)), "kinesis") as stream:
+        with pytest.raises(SourceGone) as caught:
+            await stream.listing()
+    assert caught.value.said == (said or code)
 
 
 async def test_a_position_that_kinesis_refuses_is_lost():

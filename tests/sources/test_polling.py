@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from dataclasses import replace
 from random import Random
 
 import anyio
@@ -276,6 +277,7 @@ def test_records_are_compared_as_numbers_and_never_given_twice():
     """R-KIN-10, R-DDB-8, R-PORT-7: "99" is less than "100"."""
     calls = ScriptedCalls(answer(98, 99), answer(99, 100, 101), answer(100, 102))
     assert read(calls)[0] == [98, 99, 100, 101, 102]
+    assert read(ScriptedCalls(answer(5, 5, 4, 6)))[0] == [5, 6]
     calls = ScriptedCalls(answer(99, 100))
     assert read(calls, position=Position.after(SequenceNumber("99")))[0] == [100]
 
@@ -286,3 +288,89 @@ def test_records_before_a_moment_are_left_out_until_the_first_one_after_it():
     page = (record(1, arrived_at=early), record(2, arrived_at=late), record(3, arrived_at=early))
     calls = ScriptedCalls(Answer(page, "next", 0.0))
     assert read(calls, position=Position.at_timestamp(EPOCH), skip_before=EPOCH)[0] == [2, 3]
+
+
+def aggregate(number, *indices):
+    """The inner records of one sequence number, the last of which has no index."""
+    return tuple(replace(record(number), inner=each) for each in (*indices, None))
+
+
+def places(calls, position, *, seconds=10.0):
+    """The positions behind the records that are read, and those that pages say they reach beyond them."""
+    got, beyond = [], []
+
+    async def main():
+        polling = ShardPolling(calls, SHARD, position, pace=KINESIS, mapping="m", observer=Heard(), random=Random(1))
+        with anyio.move_on_after(seconds):
+            async with aclosing(polling.pages()) as pages:
+                async for page in pages:
+                    got.extend(str(each.position) for each in page.records)
+                    beyond.append(page.read_to and str(page.read_to))
+
+    run_virtually(main)
+    return got, [each for each in beyond if each]
+
+
+def test_all_inner_records_of_an_aggregate_are_given():
+    """R-KPL-3: they have one number, and are told apart by their index."""
+    calls = ScriptedCalls(
+        Answer((*records(9), *aggregate(10, 0, 1, 2)), "next"), Expired("old"), Answer(aggregate(11, 3), "next")
+    )
+    got, _ = places(calls, TRIM_HORIZON)
+    assert got == ["AFTER:9", "AFTER:10:0", "AFTER:10:1", "AFTER:10:2", "AFTER:10", "AFTER:11:3", "AFTER:11"]
+    assert calls.positions == ["TRIM_HORIZON", "AFTER:10"]
+
+
+@pytest.mark.parametrize(
+    ("settled", "left"), [("0", ["AFTER:10:2", "AFTER:10"]), ("2", ["AFTER:10"]), ("7", ["AFTER:10"])]
+)
+def test_reading_goes_on_inside_an_aggregate(settled, left):
+    """Its index counts the dropped ones too, so one that is no longer there has its place all the same."""
+    calls = ScriptedCalls(Answer((*records(9), *aggregate(10, 0, 2)), "next"))
+    assert places(calls, Position(f"AFTER:10:{settled}"))[0] == left
+    assert calls.positions == [f"AFTER:10:{settled}"]
+
+
+def test_an_aggregate_that_is_done_is_not_given_again():
+    assert places(ScriptedCalls(Answer(aggregate(10, 0, 1), "next")), Position("AFTER:10"))[0] == []
+
+
+def test_an_aggregate_that_is_no_longer_opened_comes_whole_to_a_position_inside_it():
+    assert places(ScriptedCalls(answer(9, 10)), Position("AFTER:10:0"))[0] == ["AFTER:10"]
+
+
+def test_an_answer_of_dropped_records_moves_the_position_on():
+    """R-KPL-4: else they would be fetched for ever, and told as dropped each time."""
+    calls = ScriptedCalls(
+        Answer(records(9), "next", read_to=Position("AFTER:10")),
+        Expired("old"),
+        Answer((), "next", read_to=Position("AFTER:11")),
+        Expired("old"),
+    )
+    assert places(calls, TRIM_HORIZON) == (["AFTER:9"], ["AFTER:10", "AFTER:11"])
+    assert calls.positions == ["TRIM_HORIZON", "AFTER:10", "AFTER:11"]
+
+
+def test_a_page_never_reaches_back():
+    """As an answer may that repeats what was read."""
+    calls = ScriptedCalls(answer(9, 12), Answer(records(9), "next", read_to=Position("AFTER:10")))
+    assert places(calls, TRIM_HORIZON) == (["AFTER:9", "AFTER:12"], [])
+
+
+def test_an_answer_of_dropped_records_is_no_proof_of_the_end():
+    """The shard may hold more behind them."""
+    calls = ScriptedCalls(
+        answer(iterator=None),
+        Answer((), None, read_to=Position("AFTER:10")),
+        answer(11, iterator=None),
+        answer(iterator=None),
+        listed=(Shard(SHARD, closed=True),),
+    )
+    assert read(calls)[::2] == ([11], True)
+    assert calls.positions == ["TRIM_HORIZON", "TRIM_HORIZON", "AFTER:10", "AFTER:11"]
+
+
+def test_dropped_records_are_told_as_records():
+    """The stream gave some; only an answer without any is empty."""
+    _, heard, _ = read(ScriptedCalls(Answer((), "next", read_to=Position("AFTER:10"))), seconds=2)
+    assert [event.result for event in heard.of(Polled)][:2] == ["records", "empty"]

@@ -49,17 +49,18 @@ class Service:
 
 
 @asynccontextmanager
-async def source(service, kind):
+async def source(service, kind, *, observer=None, deaggregate=False):
     async with endpoint(service) as url:
         aws = Aws(endpoint_url=url[: -len("/orders")])
         made = (KinesisSource if kind == "kinesis" else DynamoDBSource)(
             aws,
             arn=KINESIS_ARN if kind == "kinesis" else DYNAMODB_ARN,
             mapping="m",
-            observer=Heard(),
+            observer=observer or Heard(),
             clock=Clock(),
             random=Random(1),
             invoke_identity_arn=ROLE,
+            deaggregate=deaggregate,
         )
         try:
             yield made

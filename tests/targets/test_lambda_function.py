@@ -1,18 +1,25 @@
-"""What comes back from Lambda's Invoke, with the real client over a real socket (R-INV-1 to R-INV-4)."""
+"""What comes back from Lambda's Invoke, with the real client over a real socket (R-INV-1 to R-INV-5)."""
 
 from __future__ import annotations
 
+import gc
+import gzip
 import json
+import zlib
 from contextlib import aclosing
 
+import anyio
 import pytest
+from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp import web
+from botocore.session import Session
 
 from poller.aws import Aws
-from poller.invocation import FunctionFailed, Invocation, NotInvoked, PayloadTooLarge, Succeeded
+from poller.invocation import UNHANDLED, FunctionFailed, Invocation, NotInvoked, PayloadTooLarge, Response, Succeeded
 from poller.targets import lambda_function
+from poller.targets.answers import ANSWER_BYTES_MAX, TOO_LARGE
 from poller.targets.lambda_function import LambdaTarget
-from tests.http_endpoint import endpoint
+from tests.http_endpoint import breaking_off, endpoint, unreachable
 
 
 @pytest.fixture(autouse=True)
@@ -23,21 +30,39 @@ def credentials(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
 
 
+async def invoke_at(url, function_name="orders", **options):
+    async with aclosing(Aws(endpoint_url=url[: -len("/orders")], **options)) as aws:
+        target = LambdaTarget(aws, function_name=function_name, region="eu-west-1")
+        return await target.invoke(Invocation("request-1", b'{"Records":[]}'))
+
+
 async def invoke(answer, function_name="orders"):
     async def give(request):
         return answer if isinstance(answer, web.Response) else await answer(request)
 
-    async with endpoint(give) as url, aclosing(Aws(region="us-east-1", endpoint_url=url[: -len("/orders")])) as aws:
-        target = LambdaTarget(aws, function_name=function_name)
-        return await target.invoke(Invocation("id", b'{"Records":[]}'))
+    async with endpoint(give) as url:
+        return await invoke_at(url, function_name)
 
 
-def error(code, status, **more):
-    body = json.dumps({"message": "said so", "Type": "User", **more})
-    return web.Response(status=status, text=body, headers={"x-amzn-ErrorType": code})
+async def invoke_each(answers):
+    """The outcome of one invocation per answer, in order, all by one client: making it is what takes time."""
+    left = iter(answers)
+
+    async def give(request):
+        return next(left)
+
+    async with endpoint(give) as url, aclosing(Aws(endpoint_url=url[: -len("/orders")])) as aws:
+        target = LambdaTarget(aws, function_name="orders", region="us-east-1")
+        return [await target.invoke(Invocation("request-1", b'{"Records":[]}')) for _ in answers]
+
+
+def error(code, status, **headers):
+    body = json.dumps({"Message": f"Lambda says no: {code}", "Type": "User"})
+    return web.Response(status=status, text=body, headers={"x-amzn-ErrorType": code, **headers})
 
 
 async def test_the_function_is_invoked_synchronously_with_the_exact_bytes():
+    """R-PORT-10: what was measured is what is sent."""
     seen = {}
 
     async def answer(request):
@@ -45,71 +70,252 @@ async def test_the_function_is_invoked_synchronously_with_the_exact_bytes():
         seen["region"] = request.headers["Authorization"].split("/")[2]
         return web.Response(text='{"batchItemFailures":[]}')
 
-    arn = "arn:aws:lambda:eu-west-1:123456789012:function:orders:live"
-    assert await invoke(answer, arn) == Succeeded(b'{"batchItemFailures":[]}')
+    outcome = await invoke(answer, "arn:aws:lambda:eu-west-1:123456789012:function:orders:live")
+    assert outcome == Succeeded(b'{"batchItemFailures":[]}')
     assert seen["path"].endswith("/invocations")
     assert "function:orders:live" in seen["path"].replace("%3A", ":")
     assert (seen["kind"], seen["body"], seen["region"]) == ("RequestResponse", b'{"Records":[]}', "eu-west-1")
 
 
-async def test_an_error_of_the_function_counts_and_is_told_in_its_words():
+async def test_an_answer_tells_the_version_that_ran_and_lambdas_own_request_id():
+    """R-INV-5, R-DEST-23: the number behind an alias, and an id that a client of Invoke cannot choose."""
+    headers = {"X-Amz-Executed-Version": "7", "x-amzn-RequestId": "c9b8fa9f"}
+    outcome = await invoke(web.Response(text="{}", headers=headers), "orders:live")
+    assert outcome == Succeeded(b"{}", Response(200, "7", None, "c9b8fa9f"))
+
+
+@pytest.mark.parametrize("kind", ["Unhandled", "Handled"])
+async def test_an_error_of_the_function_counts_and_is_told_in_its_words(kind):
+    """R-INV-1, R-DEST-23."""
     body = json.dumps({"errorType": "ValueError", "errorMessage": "no such order"})
-    outcome = await invoke(web.Response(text=body, headers={"X-Amz-Function-Error": "Unhandled"}))
-    assert outcome == FunctionFailed("Unhandled: ValueError: no such order")
+    headers = {"X-Amz-Function-Error": kind, "X-Amz-Executed-Version": "$LATEST", "x-amzn-RequestId": "c9b8fa9f"}
+    outcome = await invoke(web.Response(text=body, headers=headers))
+    assert outcome == FunctionFailed(f"{kind}: ValueError: no such order", Response(200, "$LATEST", kind, "c9b8fa9f"))
 
 
-@pytest.mark.parametrize(
-    ("code", "status", "kind"),
-    [
-        ("TooManyRequestsException", 429, NotInvoked),
-        ("ServiceException", 500, NotInvoked),
-        ("EC2ThrottledException", 502, NotInvoked),
-        ("ENILimitReachedException", 502, NotInvoked),
-        ("KMSDisabledException", 502, NotInvoked),
-        ("EFSIOException", 410, NotInvoked),
-        ("SnapStartNotReadyException", 409, NotInvoked),
-        ("ResourceConflictException", 409, NotInvoked),
-        ("ResourceNotReadyException", 502, NotInvoked),
-        ("ResourceNotFoundException", 404, NotInvoked),
-        ("AccessDeniedException", 403, NotInvoked),
-        ("InvalidRequestContentException", 400, NotInvoked),
-        ("RecursiveInvocationException", 400, NotInvoked),
-        ("SomethingNewException", 418, NotInvoked),
-        ("RequestTooLargeException", 413, PayloadTooLarge),
-        ("SerializedRequestEntityTooLargeException", 413, PayloadTooLarge),
-    ],
-)
-async def test_what_did_not_reach_the_function_never_counts(code, status, kind):
+SAID = {
+    b"": "Unhandled",
+    b"null": "Unhandled: null",
+    b"[]": "Unhandled: []",
+    b"{}": "Unhandled",
+    b'"gone"': 'Unhandled: "gone"',
+    b'{"errorType":null,"errorMessage":{"a":1}}': "Unhandled: {'a': 1}",
+    b"\xff\xfe": "Unhandled: \ufffd\ufffd",
+    b"[" * 100_000: f"Unhandled: {'[' * 289}...",
+    b'{"errorMessage":"' + b"x" * 1_000_000 + b'"}': f"Unhandled: {'x' * 289}...",
+}
+
+
+async def test_whatever_a_failed_function_says_can_be_told():
+    answers = [web.Response(body=body, headers={"X-Amz-Function-Error": "Unhandled"}) for body in SAID]
+    assert await invoke_each(answers) == [FunctionFailed(said, UNHANDLED) for said in SAID.values()]
+
+
+async def test_any_answer_of_a_function_that_did_not_fail_is_handed_on():
+    """R-PBR-3: what it means is not the target's to say."""
+    bodies = [b"", b"null", b"{}", b'""', b"[", b"\xff"]
+    assert await invoke_each([web.Response(body=body) for body in bodies]) == [Succeeded(body) for body in bodies]
+
+
+DECLARED = {
+    shape.name: shape.metadata["error"]["httpStatusCode"]
+    for shape in Session().get_service_model("lambda").operation_model("Invoke").error_shapes
+}
+"""Every error that AWS's own model of Invoke knows, with its status."""
+
+TOO_LARGE_ERRORS = {"RequestTooLargeException", "SerializedRequestEntityTooLargeException"}
+NOT_INVOKED_ERRORS = {
+    "CodeArtifactUserDeletedException",
+    "CodeArtifactUserFailedException",
+    "CodeArtifactUserPendingException",
+    "DurableExecutionAlreadyStartedException",
+    "EC2AccessDeniedException",
+    "EC2ThrottledException",
+    "EC2UnexpectedException",
+    "EFSIOException",
+    "EFSMountConnectivityException",
+    "EFSMountFailureException",
+    "EFSMountTimeoutException",
+    "ENILimitReachedException",
+    "ENINotReadyException",
+    "InvalidParameterValueException",
+    "InvalidRequestContentException",
+    "InvalidRuntimeException",
+    "InvalidSecurityGroupIDException",
+    "InvalidSubnetIDException",
+    "InvalidZipFileException",
+    "KMSAccessDeniedException",
+    "KMSDisabledException",
+    "KMSInvalidStateException",
+    "KMSNotFoundException",
+    "ModeNotSupportedException",
+    "NoPublishedVersionException",
+    "RecursiveInvocationException",
+    "ResourceConflictException",
+    "ResourceNotFoundException",
+    "ResourceNotReadyException",
+    "S3FilesMountConnectivityException",
+    "S3FilesMountFailureException",
+    "S3FilesMountTimeoutException",
+    "ServiceException",
+    "ServiceQuotaExceededException",
+    "SnapStartException",
+    "SnapStartNotReadyException",
+    "SnapStartRegenerationFailureException",
+    "SnapStartTimeoutException",
+    "SubnetIPAddressLimitReachedException",
+    "TooManyRequestsException",
+    "UnsupportedMediaTypeException",
+}
+
+
+def test_every_error_that_lambda_declares_has_its_class_here():
+    assert sorted(DECLARED) == sorted(NOT_INVOKED_ERRORS | TOO_LARGE_ERRORS)
+
+
+async def test_an_error_that_lambda_declares_never_reached_the_function():
+    """R-INV-3; only the size of the payload counts as an attempt (R-BATCH-7)."""
+    outcomes = await invoke_each([error(code, status) for code, status in DECLARED.items()])
+    for code, outcome in zip(DECLARED, outcomes, strict=True):
+        assert isinstance(outcome, PayloadTooLarge if code in TOO_LARGE_ERRORS else NotInvoked), outcome
+        assert f"{code}: Lambda says no" in outcome.error
+
+
+async def test_a_payload_that_is_too_large_is_known_by_its_code_alone():
+    outcomes = await invoke_each([error(code, 400) for code in TOO_LARGE_ERRORS])
+    assert [type(outcome) for outcome in outcomes] == [PayloadTooLarge] * 2
+
+
+UNDECLARED = {
+    "AccessDeniedException": 403,
+    "ExpiredTokenException": 403,
+    "InternalFailure": 500,
+    "InvalidSignatureException": 403,
+    "ServiceUnavailableException": 503,
+    "SomethingNewException": 418,
+    "ThrottlingException": 400,
+    "UnrecognizedClientException": 403,
+}
+
+
+async def test_an_error_that_is_not_declared_never_counts():
     """R-INV-3."""
-    outcome = await invoke(error(code, status))
-    assert isinstance(outcome, kind), outcome
-    assert code in outcome.error
+    outcomes = await invoke_each([error(code, status) for code, status in UNDECLARED.items()])
+    for code, outcome in zip(UNDECLARED, outcomes, strict=True):
+        assert isinstance(outcome, NotInvoked), outcome
+        assert code in outcome.error
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>busy</html>" * 1000, b"null", b"[]", b"\xff"])
+async def test_an_error_of_something_in_between_never_counts(body):
+    """R-INV-3: proxies and balancers have no codes."""
+    statuses = [302, 400, 403, 404, 408, 429, 500, 502, 503, 504]
+    for outcome in await invoke_each([web.Response(status=status, body=body) for status in statuses]):
+        assert isinstance(outcome, NotInvoked), outcome
+        assert len(outcome.error) < 400
+
+
+async def test_a_payload_that_something_in_between_refuses_is_too_large():
+    """R-INV-3."""
+    for outcome in await invoke_each([web.Response(status=413, text=text) for text in ("", "<html>no</html>", "{}")]):
+        assert isinstance(outcome, PayloadTooLarge), outcome
 
 
 async def test_a_throttle_names_the_seconds_to_wait():
-    answer = error("TooManyRequestsException", 429)
-    answer.headers["Retry-After"] = "3"
-    outcome = await invoke(answer)
-    assert isinstance(outcome, NotInvoked)
-    assert outcome.retry_after_seconds == 3.0
+    """What botocore calls ``retryAfterSeconds`` is the header, which is there whatever the code is."""
+    wishes = {"3": 3.0, "Wed, 21 Oct 2026 07:28:30 GMT": 30.0, "soon": None, "-1": None}
+    for code in ("TooManyRequestsException", "ThrottlingException", ""):
+        sent = {"Date": "Wed, 21 Oct 2026 07:28:00 GMT"}
+        outcomes = await invoke_each([error(code, 429, **sent, **{"Retry-After": wish}) for wish in wishes])
+        assert [outcome.retry_after_seconds for outcome in outcomes] == list(wishes.values())
+
+
+async def test_a_throttle_without_a_wish_has_none():
+    assert (await invoke(error("TooManyRequestsException", 429))).retry_after_seconds is None
+
+
+# Connections
+
+
+async def never(request):
+    await anyio.sleep(30)
 
 
 async def test_no_answer_in_time_counts_since_the_function_may_have_run(monkeypatch):
     """R-INV-4."""
     monkeypatch.setattr(lambda_function, "READ_TIMEOUT_SECONDS", 0.2)
+    outcome = await invoke(never)
+    assert isinstance(outcome, FunctionFailed)
+    assert outcome.response == UNHANDLED
+    assert "ReadTimeoutError" in outcome.error
 
-    async def answer(request):
-        import anyio
 
-        await anyio.sleep(30)
+async def test_a_connection_that_does_not_come_about_does_not_count():
+    """R-INV-4."""
 
-    assert isinstance(await invoke(answer), FunctionFailed)
+    class Impatient(AIOHTTPSession):
+        def __init__(self, *args, timeout, **options):
+            super().__init__(*args, timeout=(0.1, timeout[1]), **options)
+
+    with unreachable() as url:
+        outcome = await invoke_at(url, http_session_cls=Impatient)
+    assert isinstance(outcome, NotInvoked)
+    assert "ConnectTimeoutError" in outcome.error
 
 
 async def test_a_refused_connection_does_not_count():
-    async with aclosing(Aws(region="us-east-1", endpoint_url="http://127.0.0.1:1")) as aws:
-        outcome = await LambdaTarget(aws, function_name="orders").invoke(Invocation("id", b"{}"))
-    assert isinstance(outcome, NotInvoked)
+    """R-INV-3."""
+    assert isinstance(await invoke_at("http://127.0.0.1:1/orders"), NotInvoked)
+
+
+async def test_a_connection_that_is_cut_before_the_answer_does_not_count():
+    """R-INV-3."""
+
+    async def cut(request):
+        await request.read()
+        request.transport.abort()
+
+    assert isinstance(await invoke(cut), NotInvoked)
+
+
+async def test_an_answer_that_breaks_off_counts_since_the_function_has_run():
+    """R-INV-1: to deliver again without counting would be right only if the function had not been reached."""
+    headers = {"X-Amz-Executed-Version": "7", "x-amzn-RequestId": "c9b8fa9f"}
+    outcome = await invoke(breaking_off(after=b'{"batchItem', headers=headers))
+    assert isinstance(outcome, FunctionFailed)
+    assert "broke off" in outcome.error
+    assert outcome.response == Response(200, "7", "Unhandled", "c9b8fa9f")
+
+
+async def test_an_answer_that_stops_in_the_middle_counts(monkeypatch):
+    monkeypatch.setattr(lambda_function, "READ_TIMEOUT_SECONDS", 0.2)
+
+    async def stop(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"{")
+        await anyio.sleep(30)
+
+    outcome = await invoke(stop)
+    assert isinstance(outcome, FunctionFailed)
+    assert outcome.error == "the answer did not end in time"
+
+
+async def test_one_connection_serves_many_invocations():
+    peers = set()
+
+    async def answer(request):
+        peers.add(request.transport.get_extra_info("peername"))
+        return web.Response(text="{}")
+
+    async with (
+        endpoint(answer) as url,
+        aclosing(Aws(endpoint_url=url[: -len("/orders")])) as aws,
+    ):
+        target = LambdaTarget(aws, function_name="orders", region="us-east-1")
+        for _ in range(3):
+            assert await target.invoke(Invocation("id", b"{}")) == Succeeded(b"{}")
+    assert len(peers) == 1
 
 
 async def test_missing_credentials_do_not_count(monkeypatch, tmp_path):
@@ -121,3 +327,47 @@ async def test_missing_credentials_do_not_count(monkeypatch, tmp_path):
     outcome = await invoke(web.Response(text="{}"))
     assert isinstance(outcome, NotInvoked)
     assert "AWS_ACCESS_KEY_ID" in outcome.error
+
+
+# What Lambda would not have let pass
+
+
+@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+async def test_an_answer_that_something_in_between_has_packed_is_unpacked(encoding, pack):
+    """The client asks for plain answers and hands on what it gets, which as JSON would mean nothing."""
+    seen = {}
+
+    async def answer(request):
+        seen["accepted"] = request.headers["Accept-Encoding"]
+        return web.Response(body=pack(b'{"batchItemFailures":[]}'), headers={"Content-Encoding": encoding})
+
+    assert await invoke(answer) == Succeeded(b'{"batchItemFailures":[]}')
+    assert seen["accepted"] == "identity"
+
+
+async def test_an_answer_that_nobody_can_unpack_is_no_success():
+    answer = web.Response(body=b"\x0b\x01\x80{}\x03", headers={"Content-Encoding": "br"})
+    outcome = await invoke(answer)
+    assert outcome == FunctionFailed("the answer is packed in a way that nobody asked for: br", UNHANDLED)
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_an_answer_above_lambdas_cap_is_a_function_error(encoding):
+    body = b"x" * (ANSWER_BYTES_MAX + 1)
+    answer = web.Response(
+        body=body if encoding == "identity" else gzip.compress(body),
+        headers={"Content-Encoding": encoding, "x-amzn-RequestId": "c9b8fa9f"},
+    )
+    assert await invoke(answer) == FunctionFailed(TOO_LARGE, Response(200, "$LATEST", "Unhandled", "c9b8fa9f"))
+
+
+async def test_an_endless_answer_is_not_read_to_its_end_and_its_connection_is_given_up(recwarn):
+    async def pour(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(bytes(2**20))
+
+    assert await invoke(pour) == FunctionFailed(TOO_LARGE, UNHANDLED)
+    gc.collect()
+    assert [each for each in recwarn if "Unclosed connection" in str(each.message)] == []

@@ -15,8 +15,9 @@ import anyio.lowlevel
 import pytest
 
 from poller.errors import ConfigError
-from poller.invocation import FunctionFailed, Invocation, Succeeded
+from poller.invocation import UNHANDLED, FunctionFailed, Invocation, Response, Succeeded
 from poller.rules.partial_response import first_failure
+from poller.targets.answers import ANSWER_BYTES_MAX
 from poller.targets.python import PythonTarget, load_handler
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:orders"
@@ -31,6 +32,7 @@ def invoke(handler, payload=b'{"Records":[]}', **options):
 
 
 async def test_a_handler_gets_event_and_context_as_in_lambda():
+    """R-INV-5: the request id is the batch's."""
     seen = {}
 
     def handler(event, context):
@@ -45,6 +47,7 @@ async def test_a_handler_gets_event_and_context_as_in_lambda():
     assert (context.function_name, context.invoked_function_arn) == ("orders", ARN)
     assert (context.function_version, context.memory_limit_in_mb) == ("$LATEST", "0")
     assert context.log_group_name == "/aws/lambda/orders"
+    assert context.log_stream_name == "[$LATEST]11111111222233334444555555555555"
     assert context.identity.cognito_identity_id is None
     context.custom = "libraries hang things on it"
 
@@ -104,6 +107,26 @@ async def cancels_itself(event, context):
     raise anyio.get_cancelled_exc_class()
 
 
+class Unspeakable(Exception):
+    def __str__(self):
+        raise OSError("no words")
+
+
+def raises_what_cannot_be_told(event, context):
+    raise Unspeakable
+
+
+def raises_at_length(event, context):
+    raise ValueError("x" * 10_000_000)
+
+
+def nested(event, context):
+    answer = []
+    for _ in range(100_000):
+        answer = [answer]
+    return answer
+
+
 class Callable:
     async def __call__(self, event, context):
         raise OSError("disk")
@@ -117,6 +140,9 @@ class Callable:
         (leaves, "SystemExit: 3"),
         (cancels_itself, "the handler cancelled itself"),
         (Callable(), "OSError: disk"),
+        (raises_what_cannot_be_told, r"Unspeakable: \(its text cannot be had: OSError\)"),
+        (raises_at_length, r"^ValueError: x{300}\.\.\. \(test_python.py:\d+ in raises_at_length\)$"),
+        (nested, "RecursionError"),
         (lambda event, context: {1, 2}, "Object of type set is not JSON serializable"),
         (lambda event, context: float("nan"), "not JSON compliant"),
         (lambda event: None, "TypeError"),
@@ -127,6 +153,23 @@ async def test_whatever_a_handler_does_wrong_is_a_function_error(handler, error)
     outcome = await invoke(handler)
     assert isinstance(outcome, FunctionFailed)
     assert re.search(error, outcome.error), outcome.error
+    assert outcome.response == UNHANDLED == Response(200, "$LATEST", "Unhandled", "")
+
+
+async def test_an_answer_tells_what_lambda_would_and_leaves_the_request_id_to_the_batch():
+    """R-PORT-6."""
+    outcome = await invoke(lambda event, context: None)
+    assert outcome == Succeeded(b"null", Response(200, "$LATEST", None, ""))
+
+
+async def test_an_answer_above_lambdas_cap_is_a_function_error():
+    """R-INV-1; the cap is on the JSON text, quotes and all."""
+    most = ANSWER_BYTES_MAX - len('""')
+    assert len((await invoke(lambda event, context: "x" * most)).answer) == ANSWER_BYTES_MAX
+    assert len((await invoke(lambda event, context: "ü" * (most // 2))).answer) == ANSWER_BYTES_MAX
+    assert await invoke(lambda event, context: "x" * (most + 1)) == FunctionFailed(
+        "Response payload size exceeded maximum allowed payload size (6291556 bytes).", UNHANDLED
+    )
 
 
 async def test_a_stop_goes_through_an_async_handler():

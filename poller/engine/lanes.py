@@ -1,0 +1,108 @@
+"""All lanes of a shard: this file deals out what is read, and says who may read on (chapter 9).
+
+A lane that is full, as one whose batch fails again and again soon is, must hold up its own keys only. So the front
+reads on as soon as another lane has nothing to do. The full lane then takes nothing, falls behind the front, and gets
+what it missed by a second reading, once it has room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from anyio.lowlevel import checkpoint
+
+from poller.engine.bell import Bell
+from poller.engine.lane import Front, Lane
+from poller.engine.surroundings import Surroundings
+from poller.events import PageRead, RecordsFiltered
+from poller.model import Page, Position, Record, precedes
+from poller.rules.filtering import Filters
+from poller.rules.ordering import Progress, by_lane
+
+
+class Lanes:
+    """Deals pages out to ``lanes``; ``filters`` say what is wanted (R-FILT-2)."""
+
+    def __init__(
+        self,
+        here: Surroundings,
+        lanes: Sequence[Lane],
+        *,
+        progress: Progress,
+        front: Front,
+        bell: Bell,
+        filters: Filters,
+    ) -> None:
+        self._here = here
+        self._lanes = lanes
+        self._progress = progress
+        self._front = front
+        self._bell = bell
+        self._filters = filters
+
+    def take_in(self, page: Page, start: Position) -> None:
+        """Gives each lane its share of a page that begins at ``start``."""
+        end = page.end or start
+        taken = filtered = size = 0
+        for lane, share in zip(self._lanes, by_lane(page.records, len(self._lanes)), strict=True):
+            fresh = [each for each in _after(share, lane.taken_to) if not self._progress.was_done(each)]
+            # One that is behind the page's start would skip what lies between.
+            if precedes(lane.taken_to, start) or (fresh and lane.is_full) or not precedes(lane.taken_to, end):
+                continue
+            wanted = [record for record in fresh if self._filters.wants(record)]
+            lane.take(wanted, end)
+            taken += len(fresh)
+            filtered += len(fresh) - len(wanted)
+            size += sum(len(record.body) for record in fresh)
+        self._tell(page, taken, filtered, size)
+        if taken or page.ended or (page.caught_up and self._progress.window is not None):
+            self._bell.ring()
+
+    def front_reached(self, page: Page, end: Position) -> None:
+        """The reading at the front has come to ``end`` with a page that will be taken in."""
+        self._front.read_to = end
+        self._front.ended = page.ended
+        if page.caught_up:
+            self._front.caught_up_at = self._here.clock.now()
+
+    async def room_at_the_front(self) -> None:
+        """Returns when the front may read on: all have room, or one of several has nothing to do."""
+        await checkpoint()  # the lanes first: without a window a batch is what one read gave (R-BATCH-3)
+        while True:
+            level = [lane for lane in self._lanes if not lane.is_behind]
+            if any(lane.is_idle for lane in level) or not any(lane.is_full for lane in level):
+                return
+            await self._bell.wait()
+
+    async def someone_behind(self) -> Position | None:
+        """Where a lane that fell behind, and has room now, must be read from; ``None`` if none will be any more."""
+        while True:
+            start = self.behind()
+            if start is not None:
+                return start
+            if self._front.ended and not any(lane.is_behind for lane in self._lanes):
+                return None
+            await self._bell.wait()
+
+    def goes_on_behind(self, page: Page, end: Position) -> bool:
+        """Whether the reading behind the front, which has come to ``end``, is where it is needed."""
+        start = self.behind()
+        return not page.ended and start is not None and not precedes(start, end)
+
+    def behind(self) -> Position | None:
+        """The lowest position of those that are behind and have room."""
+        hungry = [lane.taken_to for lane in self._lanes if lane.is_behind and not lane.is_full]
+        return min(hungry, key=lambda position: position.place, default=None)
+
+    def _tell(self, page: Page, taken: int, filtered: int, size: int) -> None:
+        here = self._here
+        here.observer(PageRead(here.mapping, here.shard, taken, size, page.behind_seconds, self._progress.oldest_at))
+        if filtered:
+            here.observer(RecordsFiltered(here.mapping, here.shard, filtered))
+
+
+def _after(share: Sequence[Record], position: Position) -> Sequence[Record]:
+    """Mostly all of it."""
+    if not share or position.place < share[0].place:
+        return share
+    return [record for record in share if position.place < record.place]
