@@ -11,8 +11,6 @@ import aiohttp
 import anyio
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import create_request_object, prepare_request_dict
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -22,7 +20,6 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 from botocore.parsers import ResponseParserError
-from botocore.serialize import create_serializer
 
 from poller import __version__
 from poller.errors import PositionLost, SourceGone, Unavailable
@@ -218,25 +215,13 @@ class Aws:
                     self._clients[key] = await self._open.enter_async_context(self._create(*key))
             return self._clients[key]
 
-    async def signed(self, client: Any, operation: str, question: Mapping[str, object]) -> Any:
-        """A call of ``client`` as a request that is ready to be sent, for what the SDK cannot send by itself.
-
-        It is signed with the credentials of this moment. Raises `SourceGone` without any, or `Unavailable`.
-        """
-        model, config = client.meta.service_model, client.meta.config
-        with translated(f"sign a call of {operation}"):
-            call = create_serializer(model.resolved_protocol).serialize_to_request(
-                question, model.operation_model(operation)
-            )
-            user_agent = f"{config.user_agent} {config.user_agent_extra}"
-            prepare_request_dict(call, endpoint_url=client.meta.endpoint_url, user_agent=user_agent)
-            request = create_request_object(call)
-            credentials = await self._raw_session.get_credentials()
-            if credentials is None:
+    async def credentials(self) -> Any:
+        """The SDK's own credentials as they are now, renewed if need be; raises `SourceGone` if there are none."""
+        with translated("get credentials"):
+            found = await self._raw_session.get_credentials()
+            if found is None:
                 raise NoCredentialsError
-            frozen = await credentials.get_frozen_credentials()
-            SigV4Auth(frozen, model.signing_name, client.meta.region_name).add_auth(request)
-            return request.prepare()
+            return await found.get_frozen_credentials()
 
     @property
     def ca_bundle(self) -> str | None:

@@ -158,16 +158,14 @@ class ShardSubscribing:
 
     async def _page(self, answer: Answer) -> Page:
         """Takes over what was read, and moves the subscription on."""
-        self._tell("records" if answer.records else "empty")
+        self._tell("empty" if answer.empty else "records")
         self._failures = self._missed = self._orphaned = 0
         self._continuation = answer.iterator
-        records = self._unread(answer.records)
-        read_to = answer.read_to if answer.read_to and precedes(self._read_to, answer.read_to) else None
-        self._read_to = read_to or self._read_to
+        records, read_to = self._unread(answer.records), self._beyond(answer.read_to)
         if answer.iterator is None and not answer.ended:
             await self._unsubscribe()
             self._end_unproven = await self._is_closed()
-        elif not answer.records and answer.behind_seconds == 0:
+        elif answer.empty and answer.behind_seconds == 0:
             self._end_unproven = self._calls.was_closed(self._shard)
         return Page(records, answer.behind_seconds, answer.ended, read_to)
 
@@ -182,13 +180,23 @@ class ShardSubscribing:
         return False
 
     def _unread(self, records: tuple[Record, ...]) -> tuple[Record, ...]:
-        """The records behind the last one read, be it inside an aggregate."""
+        """The records behind the last one read, be it inside an aggregate (R-KIN-10)."""
         unread = []
+        last = self._read_to.place
         for record in records:
-            if record.place > self._read_to.place:
-                self._read_to = record.position
+            if record.place > last:
+                last = record.place
                 unread.append(record)
+        if unread:
+            self._read_to = unread[-1].position
         return tuple(unread)
+
+    def _beyond(self, read_to: Position | None) -> Position | None:
+        """How far the answer reaches, taken over if that is beyond all that was read; else ``None``."""
+        if read_to is None or not precedes(self._read_to, read_to):
+            return None
+        self._read_to = read_to
+        return read_to
 
     def _refused(self, problem: BadArgument | PositionLost) -> None:
         """A continuation can be done without; a refused position is lost, unless it is no place in the shard."""

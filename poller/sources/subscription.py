@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import ssl
 import struct
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import AsyncExitStack, aclosing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any, cast
 
 import anyio
 import httpx
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import create_request_object, prepare_request_dict
 from botocore.eventstream import EventStreamBuffer, ParserError
 from botocore.exceptions import ClientError
 from botocore.httpsession import get_cert_path
 from botocore.parsers import EventStreamJSONParser, create_parser
+from botocore.serialize import create_serializer
 from h2.exceptions import H2Error
 
 from poller.aws import Aws, as_it_came, translated
@@ -50,12 +53,12 @@ class Subscriber:
         """
         doing = f"subscribe to {shard} of {self._arn}"
         question = {"ConsumerARN": self._arn, "ShardId": shard, "StartingPosition": start}
-        client = await self._aws.client("kinesis", self._region)
-        signed = await self._aws.signed(client, _OPERATION, question)
-        output = client.meta.service_model.operation_model(_OPERATION).output_shape
-        request = httpx.Request(signed.method, signed.url, headers=list(signed.headers.items()), content=signed.body)
+        about = (await self._aws.client("kinesis", self._region)).meta
+        credentials = await self._aws.credentials()
+        output = about.service_model.operation_model(_OPERATION).output_shape
         async with AsyncExitStack() as opened:
             with _wire_translated(doing):
+                request = _signed(question, about, credentials)
                 self._trust = self._trust or _trust(self._aws.ca_bundle)
                 # Silence is minded by who waits for the answer and for each event.
                 timeout = httpx.Timeout(None, connect=_CONNECT_SECONDS_MAX)
@@ -76,7 +79,7 @@ class Subscription:
         self._doing = doing
         self._opened = opened
         self._parser = EventStreamJSONParser(timestamp_parser=as_it_came, blob_parser=as_it_came)
-        self._chunks = cast(AsyncGenerator[bytes, None], response.aiter_raw())
+        self._chunks = response.aiter_raw()
         self._decoder = EventStreamBuffer()
         self._undecoded = 0
 
@@ -106,8 +109,7 @@ class Subscription:
 
     async def aclose(self) -> None:
         """Closes the connection, which ends the subscription on both sides."""
-        async with self._opened, aclosing(self._chunks):
-            pass
+        await self._opened.aclose()
 
     def _read(self, message: Any) -> Mapping[str, Any] | None:
         """``None`` for what is no event of records, as the initial response, which emulators leave out."""
@@ -115,6 +117,18 @@ class Subscription:
         if "Error" in parsed:
             raise ClientError(parsed, _OPERATION)
         return cast("Mapping[str, Any] | None", parsed.get(_EVENT))
+
+
+def _signed(question: Mapping[str, object], about: Any, credentials: Any) -> httpx.Request:
+    """The call, ready to be sent, by the SDK's own serialiser and signer; ``about`` is what its client knows."""
+    model = about.service_model
+    call = create_serializer(model.resolved_protocol).serialize_to_request(question, model.operation_model(_OPERATION))
+    user_agent = f"{about.config.user_agent} {about.config.user_agent_extra}"
+    prepare_request_dict(call, endpoint_url=about.endpoint_url, user_agent=user_agent)
+    request = create_request_object(call)
+    SigV4Auth(credentials, model.signing_name, about.region_name).add_auth(request)
+    signed = request.prepare()
+    return httpx.Request(signed.method, signed.url, headers=list(signed.headers.items()), content=signed.body)
 
 
 class _Http2First(ssl.SSLContext):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import struct
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -14,6 +15,9 @@ from pathlib import Path
 
 import anyio
 import trustme
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import PingAckReceived, StreamEnded
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
@@ -40,8 +44,13 @@ def message(headers: Mapping[str, str], payload: bytes) -> bytes:
         struct.pack("!B", len(name)) + name.encode() + struct.pack("!BH", 7, len(value.encode())) + value.encode()
         for name, value in headers.items()
     )
-    prelude = struct.pack("!II", len(encoded) + len(payload) + 16, len(encoded))
-    body = prelude + struct.pack("!I", zlib.crc32(prelude)) + encoded + payload
+    return sealed(encoded, payload)
+
+
+def sealed(headers: bytes, payload: bytes) -> bytes:
+    """A message of encoded headers and a payload, with its lengths and checksums."""
+    prelude = struct.pack("!II", len(headers) + len(payload) + 16, len(headers))
+    body = prelude + struct.pack("!I", zlib.crc32(prelude)) + headers + payload
     return body + struct.pack("!I", zlib.crc32(body))
 
 
@@ -272,6 +281,36 @@ class Certificates:
         server.private_key_pem.write_to_path(self.key)
         for part in server.cert_chain_pems:
             part.write_to_path(self.chain, append=True)
+
+
+@asynccontextmanager
+async def breaking_http_2(tls: Certificates, *answers: bytes) -> AsyncIterator[str]:
+    """The endpoint URL of a server that gives each connection the next of ``answers``, and then breaks the protocol."""
+    left = list(answers)
+
+    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = H2Connection(H2Configuration(client_side=False))
+        connection.initiate_connection()
+        answer = left.pop(0)
+        while chunk := await reader.read(65536):
+            for happened in connection.receive_data(chunk):
+                if isinstance(happened, StreamEnded):
+                    connection.send_headers(happened.stream_id, [(":status", "200")])
+                    connection.send_data(happened.stream_id, answer)
+                    connection.ping(b"received")
+                elif isinstance(happened, PingAckReceived):
+                    writer.write(bytes(9))  # data of no stream
+            writer.write(connection.data_to_send())
+        writer.close()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls.chain, tls.key)
+    context.set_alpn_protocols(["h2"])
+    server = await asyncio.start_server(serve_one, "127.0.0.1", 0, ssl=context)
+    try:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
 
 
 @asynccontextmanager

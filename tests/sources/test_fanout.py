@@ -32,11 +32,13 @@ from tests.sources.pushing import (
     Certificates,
     OneHolder,
     PushingKinesis,
+    breaking_http_2,
     event,
     exception,
     message,
     pushes,
     raw,
+    sealed,
     serving,
     stays,
 )
@@ -276,7 +278,7 @@ async def test_what_several_subscriptions_push_is_read_without_loss_or_repeat(wi
 async def test_a_subscription_is_renewed_before_the_end_of_its_life(wire):
     """R-EFO-2: silently, and the old connection is closed before the new one is opened."""
     service = PushingKinesis([stays(event(raw(1), to="1")), stays(event(raw(2), to="2"))])
-    got, told = await read(service, wire, records=2, pace=replace(AT_ONCE, life_seconds=0.3))
+    got, told = await read(service, wire, records=2, pace=replace(AT_ONCE, life_seconds=1.0))
     assert (got, told) == ([1, 2], [])
     assert service.starts[1] == {"Type": "AT_SEQUENCE_NUMBER", "SequenceNumber": "1"}
     await until(lambda: service.open == 0)
@@ -299,9 +301,10 @@ async def test_events_may_come_in_pieces_and_together(wire):
     assert await read(service, wire, records=2) == ([1, 2], [])
 
 
-async def test_the_end_of_a_shard_names_its_children(wire):
-    """R-EFO-3: there is no continuation then; the last records are read."""
-    service = PushingKinesis([stays(event(raw(1)), event(raw(2), to=..., ChildShards=CHILDREN))])
+@pytest.mark.parametrize("continuation", [..., None, "2"])
+async def test_the_end_of_a_shard_names_its_children(wire, continuation):
+    """R-EFO-3: there is no continuation then, or an emulator's; the last records are read."""
+    service = PushingKinesis([stays(event(raw(1)), event(raw(2), to=continuation, ChildShards=CHILDREN))])
     async with fanout(service, wire) as source:
         pages = await pages_of(source, records=9)
     assert [numbers(page.records) for page in pages] == [[1], [2]]
@@ -419,6 +422,7 @@ def corrupt(frame, at):
         pytest.param(event(raw(2), to="2")[:-7], id="cut off"),
         pytest.param(corrupt(event(raw(2), to="2"), 2), id="wrong length"),
         pytest.param(corrupt(event(raw(2), to="2"), -9), id="wrong payload"),
+        pytest.param(sealed(b"\x05abc", b"{}"), id="broken headers"),
         pytest.param(b"<html>no event stream at all</html>", id="another format"),
         pytest.param(event(to="2", Records=...), id="no records"),
         pytest.param(event(to="2", MillisBehindLatest=...), id="no lag"),
@@ -453,9 +457,19 @@ async def test_a_connection_that_breaks_is_made_anew(wire):
     assert troubles(heard) == ["error"]
 
 
+async def test_a_server_that_breaks_the_protocol_is_called_again(certificates, monkeypatch):
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificates.authority))
+    heard = Heard()
+    answers = (event(raw(1), to="1"), event(raw(2), to="2"))
+    async with breaking_http_2(certificates, *answers) as endpoint, fanout_from(endpoint, heard=heard) as source:
+        assert numbers(await records_of(source, SHARD, 2)) == [1, 2]
+    assert troubles(heard) == ["error"]
+    assert "ProtocolError" in heard.of(Polled)[1].problem
+
+
 async def test_a_silent_service_is_given_up(wire):
     service = PushingKinesis([stays(event(raw(1), to="1")), stays(event(raw(2)))])
-    assert await read(service, wire, records=2, pace=replace(AT_ONCE, silence_seconds=0.3)) == ([1, 2], ["error"])
+    assert await read(service, wire, records=2, pace=replace(AT_ONCE, silence_seconds=1.5)) == ([1, 2], ["error"])
     await until(lambda: service.open == 0)
 
 
