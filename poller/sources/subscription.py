@@ -74,7 +74,6 @@ class Subscription:
     """What the service pushes after an accepted call, one event after another."""
 
     def __init__(self, response: httpx.Response, shape: Any, doing: str, opened: AsyncExitStack) -> None:
-        self.http_version = response.http_version
         self._shape = shape
         self._doing = doing
         self._opened = opened

@@ -21,6 +21,7 @@ from poller.events import Polled
 from poller.model import TRIM_HORIZON, Position, SequenceNumber, Shard, ShardId
 from poller.rules.pacing import FANOUT
 from poller.sources.kinesis_fanout import FanoutSource
+from tests.aggregates import aggregate, in_base64
 from tests.builders import numbers
 from tests.fakes import Heard
 from tests.sources.pushing import (
@@ -70,14 +71,17 @@ def wire(request, certificates, monkeypatch):
 
 
 @asynccontextmanager
-async def fanout(service, wire, *, pace=AT_ONCE, heard=None):
-    async with serving(service, tls=wire.certificates) as endpoint, fanout_from(endpoint, pace, heard) as source:
+async def fanout(service, wire, *, pace=AT_ONCE, heard=None, deaggregate=False):
+    async with (
+        serving(service, tls=wire.certificates) as endpoint,
+        fanout_from(endpoint, pace, heard, deaggregate=deaggregate) as source,
+    ):
         yield source
     assert {asked.http_version for asked in service.asked if asked.operation == "SubscribeToShard"} <= {wire.version}
 
 
 @asynccontextmanager
-async def fanout_from(endpoint, pace=AT_ONCE, heard=None):
+async def fanout_from(endpoint, pace=AT_ONCE, heard=None, *, deaggregate=False):
     aws = Aws(endpoint_url=endpoint)
     source = FanoutSource(
         aws,
@@ -87,6 +91,7 @@ async def fanout_from(endpoint, pace=AT_ONCE, heard=None):
         clock=Clock(),
         random=Random(1),
         invoke_identity_arn=ROLE,
+        deaggregate=deaggregate,
         pace=pace,
     )
     async with aclosing(aws), aclosing(source):
@@ -174,6 +179,18 @@ async def test_a_subscription_starts_with_what_belongs_to_the_position(wire, pos
     service = PushingKinesis([stays(event(raw(int(NUMBER) + 1)))])
     await read(service, wire, records=1, position=position)
     assert service.starts == [sent]
+
+
+async def test_aggregates_are_opened_and_gone_on_with_from_inside(wire):
+    """R-KPL-2, R-KPL-3."""
+    outer = raw(17, data=in_base64(aggregate(("a", b"1"), ("b", b"2"), ("a", b"3"))))
+    service = PushingKinesis([stays(event(outer, to="17"))], listed())
+    async with fanout(service, wire, deaggregate=True) as source:
+        (whole,) = await pages_of(source, records=3)
+        (rest,) = await pages_of(source, records=2, position=Position.after(SequenceNumber("17"), 0))
+    assert [(record.ordering_key, record.inner) for record in whole.records] == [("a", 0), ("b", 1), ("a", None)]
+    assert rest.records == whole.records[1:]
+    assert {record.sequence_number for record in whole.records} == {"17"}
 
 
 async def test_the_call_is_signed_as_the_sdk_signs(wire, monkeypatch):
