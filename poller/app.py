@@ -31,7 +31,7 @@ from poller.observers.log import Log
 from poller.observers.logging_setup import configure_logging
 from poller.observers.loop_lag import watch_loop_lag
 from poller.observers.metrics import Metrics
-from poller.opening import open_aws, open_destination, open_source, open_store, open_target
+from poller.opening import function_arn, open_aws, open_destination, open_source, open_store, open_target
 from poller.ports import Clock, Observer, Store, Target
 from poller.rules.leasing import LeaseTimes
 
@@ -115,7 +115,8 @@ async def run_worker(
             server = status_server(settings.server.host, settings.server.port, metrics=metrics, health=health)
             await opened.enter_async_context(server)
         supervisors = [
-            await _supervisor(mapping, target, shared, opened) for mapping, target in zip(enabled, targets, strict=True)
+            await _supervisor(mapping, target, settings, shared, opened)
+            for mapping, target in zip(enabled, targets, strict=True)
         ]
         drain_seconds = settings.worker.drain_timeout_seconds
         worker = Worker(owner=shared.owner, supervisors=supervisors, observer=observer, drain_seconds=drain_seconds)
@@ -147,7 +148,7 @@ class _Shared:
 
 
 async def _supervisor(
-    mapping: EventSourceMapping, target: Target, shared: _Shared, opened: AsyncExitStack
+    mapping: EventSourceMapping, target: Target, settings: Settings, shared: _Shared, opened: AsyncExitStack
 ) -> Supervisor:
     source = open_source(mapping, shared.aws, shared.observer, shared.clock, shared.random, shared.identity)
     await opened.enter_async_context(aclosing(source))
@@ -159,7 +160,7 @@ async def _supervisor(
         source=source,
         target=target,
         destination=destination,
-        function_arn=mapping.function_name,
+        function_arn=function_arn(mapping, settings, shared.identity),
         store=shared.store,
         owner=shared.owner,
         observer=shared.observer,

@@ -23,6 +23,7 @@ from botocore.parsers import ResponseParserError
 
 from poller import __version__
 from poller.errors import PositionLost, SourceGone, Unavailable
+from poller.keepalive import kept_alive
 
 _RAW_ANSWERS = frozenset({"kinesis", "dynamodbstreams"})
 """Services whose numbers and base64 text are kept as they came, which is just what an event carries (R-EVT-15)."""
@@ -101,6 +102,9 @@ _IN_USE = frozenset({"ResourceInUseException"})
 
 _NOT_CONFIGURED = (NoCredentialsError, NoRegionError, PartialCredentialsError, ProfileNotFound)
 
+_UNUSED_SECONDS_MAX = 12.0
+"""How long a connection is kept for another call; the SDK's own default, which our sockets would replace."""
+
 AWS_ERRORS = (
     ClientError,
     BotoCoreError,
@@ -111,6 +115,7 @@ AWS_ERRORS = (
     TypeError,
     ValueError,
     AttributeError,
+    RecursionError,
 )
 """All that a call may raise, the reading of its answer included; see `translate`."""
 
@@ -241,6 +246,7 @@ class Aws:
             read_timeout=read_timeout_seconds,
             max_pool_connections=1000,  # a connection per shard, if need be
             retries={"total_max_attempts": 1, "mode": "standard"},
+            connector_args={"keepalive_timeout": _UNUSED_SECONDS_MAX, "socket_factory": kept_alive},
             user_agent_extra=f"stream-poller/{__version__}",
             **plug,
         )

@@ -15,7 +15,7 @@ from poller.clock import SystemClock
 from poller.config import Settings
 from poller.errors import Unavailable
 from poller.mapping import EventSourceMapping, MappingStatus, State
-from poller.opening import open_store
+from poller.opening import function_arn, open_store
 from poller.ports import Clock, Store
 from poller.rules.lifecycle import settled, started
 from poller.status import store_to_look_at, table
@@ -34,7 +34,7 @@ def main_mappings(settings: Settings, *, as_json: bool) -> int:
     clock = SystemClock()
     found, problems = anyio.run(_look, settings, store_to_look_at(settings), clock)
     if as_json:
-        print(json.dumps({"EventSourceMappings": [_json(*each, clock.now()) for each in found]}, indent=2))
+        print(json.dumps({"EventSourceMappings": [_json(*each, settings, clock.now()) for each in found]}, indent=2))
     else:
         print(table([_HEAD, *(_cells(*each) for each in found)]))
     print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
@@ -58,8 +58,11 @@ async def last_reports(mappings: Sequence[EventSourceMapping], store: Store) -> 
     return found, problems
 
 
-def _json(mapping: EventSourceMapping, status: MappingStatus | None, now: float) -> dict[str, object]:
-    return configuration(mapping, status or _not_started(mapping, now), function_arn=_function_arn(mapping))
+def _json(
+    mapping: EventSourceMapping, status: MappingStatus | None, settings: Settings, now: float
+) -> dict[str, object]:
+    status = status or _not_started(mapping, now)
+    return configuration(mapping, status, function_arn=function_arn(mapping, settings))
 
 
 def _not_started(mapping: EventSourceMapping, now: float) -> MappingStatus:
@@ -73,11 +76,3 @@ def _cells(mapping: EventSourceMapping, status: MappingStatus | None) -> tuple[s
         return mapping.name, mapping.id, "not started" if mapping.enabled else State.DISABLED.value, "-", "-", "-"
     changed = datetime.fromtimestamp(status.changed_at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     return mapping.name, mapping.id, status.state.value, changed, status.reason, status.result
-
-
-def _function_arn(mapping: EventSourceMapping) -> str:
-    """The function as an ARN: what its name leaves open is the stream's."""
-    if mapping.function_name.startswith("arn:"):
-        return mapping.function_name
-    _, partition, _, region, account, *_ = mapping.source_arn.split(":")
-    return f"arn:{partition}:lambda:{region}:{account}:function:{mapping.function_name.rpartition('function:')[2]}"

@@ -22,7 +22,7 @@ def first_failure(answer: bytes, sequence_numbers: Sequence[SequenceNumber]) -> 
         return None
     try:
         said = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return 0
     if isinstance(said, list):
         return 0 if said else None

@@ -79,5 +79,5 @@ def _state(answer: bytes) -> bytes | None:
         state = said.get("state") if isinstance(said, dict) else None
         text = json.dumps(state, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         return None if state is None else text.encode()
-    except ValueError:  # no JSON, or nothing that JSON could say again
+    except (ValueError, RecursionError):  # no JSON, or nothing that JSON could say again
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import aiohttp
 
 from poller.invocation import FunctionFailed, Invocation, NotInvoked, Outcome, PayloadTooLarge, Response, Succeeded
+from poller.keepalive import kept_alive
 from poller.targets.answers import PART_BYTES, Unreadable, in_short, read_answer, retry_after_seconds
 
 CONNECT_SECONDS_MAX = 10.0
@@ -50,7 +51,8 @@ class HttpTarget:
             connect = min(CONNECT_SECONDS_MAX, self._timeout_seconds / 2)  # seen for what it is before all is over
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=self._timeout_seconds, connect=connect),
-                connector=aiohttp.TCPConnector(limit=0),  # one connection per shard, if need be
+                # One connection per shard, if need be, however long its function is silent.
+                connector=aiohttp.TCPConnector(limit=0, socket_factory=kept_alive),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,  # answers are unpacked up to their cap only
             )

@@ -21,10 +21,13 @@ from poller.invocation import (
 from poller.targets.answers import PART_BYTES, Unreadable, in_short, read_answer, retry_after_seconds
 
 READ_TIMEOUT_SECONDS = 905.0
-"""No function runs longer than 15 minutes, durable ones included; its own time-out is Lambda's to enforce (R-INV-7).
+MANAGED_READ_TIMEOUT_SECONDS = 5405.0
+"""No function runs longer than 15 minutes, durable ones included, or 90 on Lambda Managed Instances (R-INV-7).
 
-Lambda Managed Instances allow 90 minutes. A function that uses more of them than this counts as failed here.
+A function's own time-out is Lambda's to enforce; these only end the wait for an answer that will never come.
 """
+
+_MANAGED = ":$LATEST.PUBLISHED"
 
 _TOO_LARGE = frozenset({"RequestTooLargeException", "SerializedRequestEntityTooLargeException"})
 _TIMED_OUT = "ReadTimeoutError"
@@ -40,10 +43,13 @@ class LambdaTarget:
         self._aws = aws
         self._function_name = function_name
         self._region = region
+        self._timeout_seconds = (
+            MANAGED_READ_TIMEOUT_SECONDS if function_name.endswith(_MANAGED) else READ_TIMEOUT_SECONDS
+        )
 
     async def invoke(self, invocation: Invocation) -> Outcome:
         try:
-            client = await self._aws.client("lambda", self._region, read_timeout_seconds=READ_TIMEOUT_SECONDS)
+            client = await self._aws.client("lambda", self._region, read_timeout_seconds=self._timeout_seconds)
             answer = await client.invoke(
                 FunctionName=self._function_name, InvocationType="RequestResponse", Payload=invocation.payload
             )
