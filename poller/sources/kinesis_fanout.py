@@ -41,6 +41,7 @@ class FanoutSource:
         self._random = random
         self._pace = pace
         self._subscriber = Subscriber(aws, arn)
+        self._due: dict[ShardId, float] = {}
         self._closed: frozenset[ShardId] = frozenset()
         self._kinesis = KinesisSource(
             aws,
@@ -64,6 +65,7 @@ class FanoutSource:
             shard,
             position,
             pace=self._pace,
+            due=self._due,
             mapping=self._mapping,
             observer=self._observer,
             random=self._random,

@@ -6,7 +6,7 @@ next one starts where the last answer ended. The end of a shard is believed when
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, MutableMapping
 from contextlib import aclosing
 from random import Random
 from typing import Protocol
@@ -63,7 +63,10 @@ class SubscriptionCalls(Protocol):
 
 
 class ShardSubscribing:
-    """Reads one shard from ``position`` on."""
+    """Reads one shard from ``position`` on.
+
+    ``due`` holds when the next call for a shard may be made, so that one reading minds the calls of the one before.
+    """
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class ShardSubscribing:
         position: Position,
         *,
         pace: SubscriptionPace,
+        due: MutableMapping[ShardId, float],
         mapping: str,
         observer: Observer,
         random: Random,
@@ -80,13 +84,13 @@ class ShardSubscribing:
         self._shard = shard
         self._read_to = position
         self._pace = pace
+        self._due = due
         self._mapping = mapping
         self._observer = observer
         self._random = random
         self._answers: Answers | None = None
         self._continuation: str | None = None
         self._asked_at = 0.0
-        self._due_at = 0.0
         self._ends_at = 0.0
         self._end_unproven = False
         self._failures = 0
@@ -129,13 +133,13 @@ class ShardSubscribing:
 
     async def _subscribe(self) -> Answers:
         """Waits for its time and calls; a call that is accepted bars the next one for a while (R-EFO-2)."""
-        await anyio.sleep(max(0.0, self._due_at - anyio.current_time()))
+        await anyio.sleep(max(0.0, self._due.get(self._shard, 0.0) - anyio.current_time()))
         self._asked_at = anyio.current_time()
-        self._due_at = self._asked_at + self._pace.call_seconds
+        self._due[self._shard] = self._asked_at + self._pace.call_seconds
         with anyio.move_on_after(self._pace.silence_seconds):
             self._answers = await self._calls.subscribe(self._shard, self._read_to, self._continuation)
             accepted_at = anyio.current_time()
-            self._due_at = accepted_at + self._pace.takeover_seconds
+            self._due[self._shard] = accepted_at + self._pace.takeover_seconds
             self._ends_at = accepted_at + self._pace.life_seconds
             return self._answers
         raise self._silence()
@@ -234,7 +238,7 @@ class ShardSubscribing:
         else:
             pause = backoff_seconds(self._failures, self._random.random(), cap=_BACKOFF_SECONDS_MAX)
             self._failures += 1
-        self._due_at = max(self._due_at, anyio.current_time() + pause)
+        self._due[self._shard] = max(self._due.get(self._shard, 0.0), anyio.current_time() + pause)
 
     def _tell(self, result: str, problem: str = "") -> None:
         seconds = anyio.current_time() - self._asked_at

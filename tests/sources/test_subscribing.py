@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from random import Random
 
@@ -124,9 +124,16 @@ def read(calls, *, seconds=60.0, position=TRIM_HORIZON, hold=0.0, random=None):
     return got, heard, bool(ended and ended[-1])
 
 
-def subscribing(calls, *, position=TRIM_HORIZON, heard=None, random=None):
+def subscribing(calls, *, position=TRIM_HORIZON, heard=None, random=None, due=None):
     return ShardSubscribing(
-        calls, SHARD, position, pace=FANOUT, mapping="m", observer=heard or Heard(), random=random or Random(1)
+        calls,
+        SHARD,
+        position,
+        pace=FANOUT,
+        due={} if due is None else due,
+        mapping="m",
+        observer=heard or Heard(),
+        random=random or Random(1),
     )
 
 
@@ -380,6 +387,23 @@ def test_a_listing_that_fails_tells_nothing_of_the_shard():
     calls = Listless(NotFound("?"), NotFound("?"), NotFound("?"), [answer(1)])
     got, heard, _ = read(calls)
     assert (got, told(heard)) == ([1], ["throttled"] * 3)
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_reading_minds_the_calls_of_the_one_before(accepted):
+    """R-EFO-2: a shard's task that failed starts again at once, as one does whose position was lost."""
+    first, due = [answer(1)] if accepted else PositionLost("trimmed"), {}
+    calls = Scripted(first, [answer(2)])
+
+    async def main():
+        async with aclosing(subscribing(calls, position=Position("AFTER:1"), due=due).pages()) as pages:
+            with suppress(PositionLost):
+                await anext(pages)
+        async with aclosing(subscribing(calls, due=due).pages()) as pages:
+            await anext(pages)
+
+    run_virtually(main)
+    assert gaps(calls)[0] >= (5.0 if accepted else 0.99)
 
 
 def test_shards_that_start_together_do_not_call_together():
