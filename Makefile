@@ -96,5 +96,5 @@ lock: $(BIN)/python
 	done
 
 clean:
-	rm -rf $(VENV) .ci/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf $(VENV) .ci/node_modules .ci/ministack .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any
@@ -97,6 +98,7 @@ _NOT_FOUND = frozenset(
 _EXPIRED = frozenset({"ExpiredIteratorException", "ExpiredNextTokenException"})
 _BAD_ARGUMENT = frozenset({"InvalidArgumentException", "ValidationException", "ValidationError"})
 _TRIMMED = frozenset({"TrimmedDataAccessException"})
+_IN_USE = frozenset({"ResourceInUseException"})
 
 _NOT_CONFIGURED = (NoCredentialsError, NoRegionError, PartialCredentialsError, ProfileNotFound)
 
@@ -124,6 +126,10 @@ class Expired(Unavailable):
 
 class BadArgument(Unavailable):
     """The service does not accept a parameter, as an iterator of another life of an emulator."""
+
+
+class InUse(Unavailable):
+    """Another has what was asked for, as a subscription to a shard, which is open to one at a time."""
 
 
 class NotFound(SourceGone):
@@ -159,6 +165,7 @@ def translate(error: Exception, doing: str) -> Exception:
     for codes, kind in (
         (_EXPIRED, Expired),
         (_BAD_ARGUMENT, BadArgument),
+        (_IN_USE, InUse),
         (_TRIMMED, PositionLost),
     ):
         if code in codes:
@@ -213,6 +220,20 @@ class Aws:
                     self._clients[key] = await self._open.enter_async_context(self._create(*key))
             return self._clients[key]
 
+    async def credentials(self) -> Any:
+        """The SDK's own credentials as they are now, renewed if need be; raises `SourceGone` if there are none."""
+        with translated("get credentials"):
+            found = await self._raw_session.get_credentials()
+            if found is None:
+                raise NoCredentialsError
+            return await found.get_frozen_credentials()
+
+    @property
+    def ca_bundle(self) -> str | None:
+        """The file of certificates that the SDK was told to trust instead of the usual ones."""
+        configured = self._raw_session.get_config_variable("ca_bundle")
+        return configured or os.environ.get("REQUESTS_CA_BUNDLE") or None
+
     async def aclose(self) -> None:
         self._clients.clear()
         await self._open.aclose()
@@ -241,11 +262,12 @@ def _raw_session(session: Any) -> Any:
     raw: Any = AioSession()
     raw.register_component("credential_provider", session.get_component("credential_provider"))
     factory = raw.get_component("response_parser_factory")
-    factory.set_parser_defaults(timestamp_parser=_as_it_came, blob_parser=_as_it_came)
+    factory.set_parser_defaults(timestamp_parser=as_it_came, blob_parser=as_it_came)
     return raw
 
 
-def _as_it_came(value: object) -> object:
+def as_it_came(value: object) -> object:
+    """How the SDK's parsers are to read numbers and base64 of `_RAW_ANSWERS`: not at all."""
     return value
 
 

@@ -21,7 +21,10 @@ class ShardEvent:
 
 @dataclass(frozen=True, slots=True)
 class Polled(ShardEvent):
-    """One call for records; ``result`` is ``records``, ``empty``, ``throttled``, ``expired`` or ``error``."""
+    """One call for records, or one event of a subscription.
+
+    ``result`` is ``records``, ``empty``, ``throttled``, ``expired`` or ``error``.
+    """
 
     result: str
     seconds: float

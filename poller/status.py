@@ -120,7 +120,7 @@ async def _lag(source: Source, shard: ShardId, position: Position, clock: Clock)
     """How far ``position`` is behind, from one answer of the stream; what is wrong, if there was none."""
     with anyio.move_on_after(READ_SECONDS_MAX):
         try:
-            async with aclosing(source.read(shard, position)) as pages:
+            async with aclosing(source.reread(shard, position)) as pages:
                 async for page in pages:
                     if page.records:
                         return max(0.0, clock.now() - page.records[0].arrived_at), ""

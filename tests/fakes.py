@@ -63,6 +63,7 @@ class ScriptedSource:
         self.retention_seconds = retention_seconds
         self.pages: dict[str, list[Page | Exception]] = defaultdict(list)
         self.reads: list[tuple[ShardId, Position]] = []
+        self.rereads: list[tuple[ShardId, Position]] = []
         self.listings = 0
         self.trouble: Exception | None = None
 
@@ -76,8 +77,15 @@ class ScriptedSource:
             raise self.trouble
         return Listing(tuple(self.shards), self.retention_seconds)
 
-    async def read(self, shard: ShardId, position: Position) -> AsyncGenerator[Page, None]:
+    def read(self, shard: ShardId, position: Position) -> AsyncGenerator[Page, None]:
         self.reads.append((shard, position))
+        return self._play(shard, position)
+
+    def reread(self, shard: ShardId, position: Position) -> AsyncGenerator[Page, None]:
+        self.rereads.append((shard, position))
+        return self._play(shard, position)
+
+    async def _play(self, shard: ShardId, position: Position) -> AsyncGenerator[Page, None]:
         items = self.pages[shard]
         while True:
             while items:

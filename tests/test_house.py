@@ -88,6 +88,8 @@ def test_libraries_stay_in_their_rooms(module):
     packages = {name.split(".")[0] for name in imports(module)}
     if room(module) not in ADAPTERS | {"api", "dev"}:
         assert not packages & {"botocore", "aiobotocore", "aiohttp", "sqlite3", "boto3"}
+    if room(module) not in ADAPTERS:
+        assert not packages & {"httpx", "h2"}
     if room(module) not in {"observers", "app", "cli", "api"}:
         assert not packages & {"prometheus_client", "structlog"}
 

@@ -45,6 +45,8 @@ def test_each_shard_has_parents_state_position_lag_outcome_and_owner():
     assert (left.parents, left.position, left.last_outcome, left.owner) == (("old",), "AFTER:7", "boom", "w/1")
     assert 30 <= left.lag_seconds < 32
     assert found["new"].lag_seconds is None
+    assert source.reads == [], "looking reads beside the worker, whose subscription it would else take over"
+    assert {shard for shard, _ in source.rereads} == {"left", "right", "child"}
 
 
 FAMILY = {

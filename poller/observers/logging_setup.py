@@ -8,7 +8,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
-_TALKATIVE = ("aiobotocore", "aiohttp", "asyncio", "boto3", "botocore", "urllib3")
+_TALKATIVE = ("aiobotocore", "aiohttp", "asyncio", "boto3", "botocore", "hpack", "httpcore", "httpx", "urllib3")
 """Libraries that are heard from warning upwards only: at debug they log requests and answers, records included."""
 
 

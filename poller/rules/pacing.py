@@ -39,3 +39,21 @@ KINESIS = Pace(idle_seconds=1.0, busy_seconds=0.22, iterator_seconds=270.0)
 
 DYNAMODB = Pace(idle_seconds=0.25, busy_seconds=0.1, iterator_seconds=840.0)
 """R-DDB-1; an iterator lives 15 minutes (R-DDB-2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionPace:
+    """How a service wants its shards subscribed to, in seconds.
+
+    ``call_seconds`` lie between two calls for a shard, ``takeover_seconds`` between one that was accepted and the next
+    that can be. A subscription is replaced after ``life_seconds``, and given up when silent for ``silence_seconds``.
+    """
+
+    call_seconds: float
+    takeover_seconds: float
+    life_seconds: float
+    silence_seconds: float
+
+
+FANOUT = SubscriptionPace(call_seconds=1.0, takeover_seconds=5.0, life_seconds=290.0, silence_seconds=30.0)
+"""R-EFO-2; the service ends a subscription after 5 minutes, and speaks every 5 s even if there is nothing new."""

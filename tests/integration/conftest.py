@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.kinesis_world import BATCH, CONFIG
 from tests.integration.process import WorkerProcess
-from tests.integration.servers import kinesis_local, moto_server
+from tests.integration.servers import Kinesis, kinesis_local, ministack, moto_server
 
 
 @pytest.fixture(autouse=True)
@@ -24,9 +24,22 @@ def aws_words(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def kinesis_endpoint() -> Iterator[str]:
+def kinesis_server() -> Iterator[Kinesis]:
     """Kinesis as AWS has it, resharding included. Streams are shared: give each test's a name of its own."""
-    with kinesis_local() as url:
+    with kinesis_local() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kinesis_endpoint(kinesis_server: Kinesis) -> str:
+    """The same without TLS."""
+    return kinesis_server.plain
+
+
+@pytest.fixture(scope="session")
+def ministack_endpoint() -> Iterator[str]:
+    """Kinesis whose consumers are served as AWS serves them. Names are shared, as above."""
+    with ministack() as url:
         yield url
 
 

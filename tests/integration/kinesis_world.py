@@ -87,6 +87,16 @@ def wait_active(kinesis, stream):
         time.sleep(0.05)
 
 
+def new_consumer(kinesis, stream):
+    """The ARN of a registered consumer that is ready."""
+    made = kinesis.register_stream_consumer(StreamARN=wait_active(kinesis, stream), ConsumerName="poller")["Consumer"]
+    while True:
+        described = kinesis.describe_stream_consumer(ConsumerARN=made["ConsumerARN"])["ConsumerDescription"]
+        if described["ConsumerStatus"] == "ACTIVE":
+            return made["ConsumerARN"]
+        time.sleep(0.05)
+
+
 def open_shards(kinesis, stream):
     shards = kinesis.list_shards(StreamName=stream)["Shards"]
     still = [each for each in shards if "EndingSequenceNumber" not in each["SequenceNumberRange"]]

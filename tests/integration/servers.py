@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -18,19 +19,30 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import trustme
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _REPOSITORY = Path(__file__).parent.parent.parent
 
 
+@dataclass(frozen=True, slots=True)
+class Kinesis:
+    """The endpoint URLs of a Kinesis, the second one with TLS and HTTP/2; ``authority`` is the file to trust there."""
+
+    plain: str
+    tls: str
+    authority: Path
+
+
 @contextmanager
-def kinesis_local() -> Iterator[str]:
-    """The endpoint URL of a Kinesis of its own: the npm package ``kinesis-local``, run by Node.
+def kinesis_local() -> Iterator[Kinesis]:
+    """A Kinesis of its own: the npm package ``kinesis-local``, run by Node.
 
     ``POLLER_KINESIS_LOCAL`` names the directory that holds its ``node_modules``; default: ``.ci``.
     """
@@ -47,8 +59,38 @@ def kinesis_local() -> Iterator[str]:
         "KINESIS_MOCK_TLS_PORT": str(tls),
         "LOG_LEVEL": "WARN",
     }
-    with _running([node, main.name], settings, plain, directory=main.parent):
-        yield f"http://127.0.0.1:{plain}"
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        authority = _certified(directory)
+        with _running([node, str(main)], settings, plain, directory):
+            yield Kinesis(f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{tls}", authority)
+
+
+def _certified(directory: Path) -> Path:
+    """Puts a certificate where kinesis-local looks for it, its own being for no host, and gives the file to trust."""
+    made = trustme.CA()
+    server = made.issue_cert("127.0.0.1")
+    chain = "".join(part.bytes().decode() for part in server.cert_chain_pems)
+    pair = {"key": server.private_key_pem.bytes().decode(), "cert": chain}
+    (directory / "server.json").write_text(json.dumps({"server": pair}))
+    made.cert_pem.write_to_path(authority := directory / "authority.pem")
+    return authority
+
+
+@contextmanager
+def ministack() -> Iterator[str]:
+    """The endpoint URL of another AWS of its own: the package ``ministack``.
+
+    It wants another botocore than the worker, hence ``POLLER_MINISTACK`` names a virtual environment of its own;
+    default: ``.ci/ministack``.
+    """
+    root = Path(os.environ.get("POLLER_MINISTACK") or _REPOSITORY / ".ci" / "ministack")
+    command = root / "bin" / "ministack"
+    if not command.is_file():
+        _missing("ministack is not installed (see .ci/run)")
+    (port,) = free_ports(1)
+    with _running([str(command)], {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port)}, port):
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
@@ -71,10 +113,7 @@ def _missing(what: str) -> NoReturn:
 def _running(
     command: Sequence[str], settings: Mapping[str, str], port: int, directory: Path | None = None
 ) -> Iterator[None]:
-    """Runs ``command`` in a process group of its own, from when it answers on ``port`` until the block ends.
-
-    kinesis-local finds its own files only from its ``directory``.
-    """
+    """Runs ``command`` in a process group of its own, from when it answers on ``port`` until the block ends."""
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             command,

@@ -11,7 +11,7 @@ from aiobotocore.session import get_session
 from tests.integration import servers
 
 
-@pytest.mark.parametrize("server", ["kinesis_endpoint", "moto_endpoint"])
+@pytest.mark.parametrize("server", ["kinesis_endpoint", "moto_endpoint", "ministack_endpoint"])
 async def test_what_is_put_into_a_stream_can_be_read_from_it(server: str, request: pytest.FixtureRequest) -> None:
     endpoint, stream = request.getfixturevalue(server), f"stream-{uuid.uuid4().hex}"
     async with _client("kinesis", endpoint) as kinesis:
@@ -49,8 +49,11 @@ async def test_a_change_of_an_item_can_be_read_from_the_stream_of_its_table(moto
 
 def test_a_server_that_is_not_there_skips_on_a_users_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLLER_KINESIS_LOCAL", "/nowhere")
+    monkeypatch.setenv("POLLER_MINISTACK", "/nowhere")
     monkeypatch.delenv("POLLER_REQUIRE_SERVERS", raising=False)
     with pytest.raises(pytest.skip.Exception, match="kinesis-local"), servers.kinesis_local():
+        pass
+    with pytest.raises(pytest.skip.Exception, match="ministack"), servers.ministack():
         pass
 
 

@@ -143,4 +143,6 @@ def test_a_terminal_gets_lines_for_people_and_control_characters_do_not_reach_it
 def test_libraries_log_into_the_same_stream_but_never_their_requests(log, stream):
     logging.getLogger("handlers").warning("from a handler")
     logging.getLogger("botocore").debug("the body of a record")
+    logging.getLogger("httpx").info("a request")
+    logging.getLogger("hpack.hpack").debug("the signature of a request")
     assert [line["event"] for line in lines(stream)] == ["from a handler"]
