@@ -46,7 +46,7 @@ def rows():
 
 
 @cache
-def tests_in(file):
+def functions_in(file):
     tree = ast.parse((ROOT / file).read_text())
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
@@ -69,4 +69,4 @@ def test_a_row_says_what_each_does_on_what_basis_and_which_test_shows_it(row):
         file, _, test = each.partition("::")
         assert file.startswith("tests/"), each
         assert test.startswith("test_"), each
-        assert test in tests_in(file), f"{rule}: there is no {each}"
+        assert test in functions_in(file), f"{rule}: there is no {each}"
