@@ -89,7 +89,17 @@ def run(source, target=None, *, seconds=60.0, store=None, batch=None, failure=No
     return Run(heard, target, source, run_virtually(main))
 
 
-def deliver(*numbers, answer=None, ages=None, sizes=None, seconds=60.0, batch_size=100, window=0.0, **failure):
+def deliver(
+    *numbers,
+    answer=None,
+    ages=None,
+    sizes=None,
+    seconds=60.0,
+    batch_size=100,
+    window=0.0,
+    destination=None,
+    **failure,
+):
     """Puts records into one shard, all in one page, and runs a worker; ``ages``: of single records, in seconds."""
     source = ScriptedSource()
     source.add(
@@ -100,7 +110,7 @@ def deliver(*numbers, answer=None, ages=None, sizes=None, seconds=60.0, batch_si
     )
     policy = FailurePolicy(**failure)
     batch = BatchPolicy(batch_size=batch_size, window_seconds=window)
-    return run(source, ScriptedTarget(answer), seconds=seconds, batch=batch, failure=policy)
+    return run(source, ScriptedTarget(answer), seconds=seconds, batch=batch, failure=policy, destination=destination)
 
 
 def poison(*bad):

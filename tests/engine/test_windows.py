@@ -14,46 +14,11 @@ from poller.rules import windows
 from poller.stores.memory import MemoryStore
 from tests.builders import STREAM, record
 from tests.engine.running import run
-from tests.fakes import KeptSource, ListDestination
+from tests.fakes import Aggregator, KeptSource, ListDestination
 from tests.virtual import EPOCH, VirtualClock
 
 START = EPOCH - EPOCH % 30
 """EPOCH lies within a window of 30 seconds; this is where that begins."""
-
-
-class Aggregator:
-    """Counts the records of a window in its state; ``answer`` may answer otherwise, or with ``None`` not."""
-
-    def __init__(self, answer=lambda event: None):
-        self._answer = answer
-        self.events = []
-        self.moments = []
-
-    async def invoke(self, invocation):
-        event = json.loads(invocation.payload)
-        self.events.append(event)
-        self.moments.append(anyio.current_time())
-        await anyio.sleep(0.01)
-        said = self._answer(event)
-        if said is not None:
-            return said
-        state = {} if event["isFinalInvokeForWindow"] else {"n": event["state"].get("n", 0) + len(event["Records"])}
-        return Succeeded(json.dumps({"state": state}).encode())
-
-    async def aclose(self):
-        pass
-
-    def calls(self):
-        """Per call: the numbers of its records, the state it got, and whether it is final and early."""
-        return [
-            (
-                [int(each["kinesis"]["sequenceNumber"]) for each in event["Records"]],
-                event["state"],
-                event["isFinalInvokeForWindow"],
-                event["isWindowTerminatedEarly"],
-            )
-            for event in self.events
-        ]
 
 
 def at(*arrivals, first=1):
@@ -73,7 +38,7 @@ def windowed(records, target=None, *, seconds=30.0, ended=False, every=30, **set
     return seen, target
 
 
-def test_a11_the_first_record_of_a_later_window_ends_the_one_before():
+def test_the_first_record_of_a_later_window_ends_the_one_before():
     """R-WIN-3, R-WIN-7, R-WIN-8: a separate call with the state and no records, then the next window starts empty."""
     seen, target = windowed(at(21, 22, 23, 31, 32))
     assert target.calls() == [
