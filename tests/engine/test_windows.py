@@ -10,11 +10,12 @@ import pytest
 from poller.events import RecordsDiscarded, WindowClosed
 from poller.invocation import FunctionFailed, NotInvoked, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy
+from poller.model import Shard, ShardId
 from poller.rules import windows
 from poller.stores.memory import MemoryStore
 from tests.builders import STREAM, record
 from tests.engine.running import run
-from tests.fakes import Aggregator, KeptSource, ListDestination
+from tests.fakes import Aggregator, KeptSource, ListDestination, ScriptedSource
 from tests.virtual import EPOCH, VirtualClock
 
 START = EPOCH - EPOCH % 30
@@ -80,6 +81,17 @@ def test_the_end_of_a_shard_is_the_end_of_its_window():
     seen, target = windowed(at(21, 22), ended=True)
     assert target.calls()[-1] == ([], {"n": 2}, True, False)
     assert seen.position() == "SHARD_END"
+
+
+def test_a_child_begins_its_windows_anew():
+    """R-WIN-8: no state is handed over, though the window of its records is the one that its parent ended."""
+    source = ScriptedSource(Shard(ShardId("a"), closed=True), Shard(ShardId("b"), (ShardId("a"),)))
+    source.add(at(21), shard="a", ended=True)
+    source.add(at(22, first=2), shard="b")
+    target = Aggregator()
+    run(source, target, tumbling_window_seconds=30)
+    assert target.calls()[:3] == [([1], {}, False, False), ([], {"n": 1}, True, False), ([2], {}, False, False)]
+    assert [event["shardId"] for event in target.events[:3]] == ["a", "a", "b"]
 
 
 def test_a_window_that_nothing_follows_ends_two_minutes_after_its_end():
