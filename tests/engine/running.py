@@ -72,8 +72,19 @@ def new_worker(
     return Worker(owner=WorkerId(owner), supervisors=[supervisor], observer=heard, drain_seconds=drain_seconds)
 
 
-def run(source, target=None, *, seconds=60.0, store=None, batch=None, failure=None, destination=None, **mapping):
-    """Runs a worker on ``source`` for so many virtual seconds, then drains it."""
+def run(
+    source,
+    target=None,
+    *,
+    seconds=60.0,
+    store=None,
+    batch=None,
+    failure=None,
+    destination=None,
+    observers=(),
+    **mapping,
+):
+    """Runs a worker on ``source`` for so many virtual seconds, then drains it; ``observers`` hear all of it."""
     target, heard = target or ScriptedTarget(), Heard()
     made = a_mapping(batch=batch, failure=failure, **mapping)
 
@@ -81,7 +92,9 @@ def run(source, target=None, *, seconds=60.0, store=None, batch=None, failure=No
         kept = store or MemoryStore(VirtualClock())
         stop = anyio.Event()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(new_worker(source, target, kept, heard, mapping=made, destination=destination).run, stop)
+            observer = fan_out(heard, *observers)
+            worker = new_worker(source, target, kept, observer, mapping=made, destination=destination)
+            tasks.start_soon(worker.run, stop)
             await anyio.sleep(seconds)
             stop.set()
         return {row.shard: row for row in await kept.rows(made.id)}

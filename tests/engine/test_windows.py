@@ -182,6 +182,13 @@ def test_an_answer_without_a_state_is_a_failed_call(answer):
     assert seen.discards() == [("RetryAttemptsExhausted", 2, 1, 1, 1)]
 
 
+def test_the_answer_to_a_final_call_must_have_a_state_too():
+    """R-WIN-5: the documents make no exception, although nothing becomes of it."""
+    target = Aggregator(lambda event: Succeeded(b"{}") if event["isFinalInvokeForWindow"] else None)
+    windowed(at(20, 31), target, failure=FailurePolicy(retries_max=1))
+    assert [numbers for numbers, *_ in target.calls()] == [[1], [], [], [2]]
+
+
 def test_a_partial_success_keeps_the_state_that_it_returned_and_no_progress_does_not():
     """R-WIN-5, R-PBR-5."""
     said = {"state": {"n": 1}, "batchItemFailures": [{"itemIdentifier": "2"}]}
