@@ -21,6 +21,7 @@ from poller.model import Listing, Position, Row, ShardId
 from poller.opening import open_aws, open_source, open_store
 from poller.ports import Clock, Source, Store
 from poller.rules import lineage
+from poller.rules.timestamps import iso_seconds
 
 READS_AT_ONCE = 10
 READ_SECONDS_MAX = 10.0
@@ -33,7 +34,9 @@ _HEAD = ("MAPPING", "SHARD", "PARENTS", "STATE", "POSITION", "LAG", "SAVED", "LA
 class ShardStatus:
     """One shard of one mapping; ``lag_seconds`` and ``saved_seconds_ago`` are ``None`` where they are not known.
 
-    ``state``: ``unknown`` (no checkpoint yet), ``waits for parents``, ``free``, ``read`` or ``finished``.
+    ``state``: ``unknown`` (no checkpoint yet), ``waits for parents``, ``free``, ``read`` or ``finished``. ``lanes``: how
+    far each lane is, if they are not equally far; ``position`` is that of the last. ``window_end``: when the tumbling
+    window ends that is open.
     """
 
     mapping: str
@@ -46,6 +49,8 @@ class ShardStatus:
     owner: str
     saved_seconds_ago: float | None
     problem: str = ""
+    lanes: tuple[str, ...] = ()
+    window_end: str | None = None
 
 
 def main_shards(settings: Settings, *, as_json: bool) -> int:
@@ -144,6 +149,7 @@ def _status(
         return ShardStatus(mapping, shard, tuple(parents), "unknown", "", None, "", "", None)
     state = "finished" if row.finished else "waits for parents" if not ready else "read" if row.lease.owner else "free"
     seconds, problem = lag or (0.0, "")
+    window = row.checkpoint.window
     return ShardStatus(
         mapping=mapping,
         shard=shard,
@@ -155,6 +161,8 @@ def _status(
         owner=row.lease.owner or "",
         saved_seconds_ago=round(max(0.0, clock.now() - row.saved_at), 3),
         problem=problem,
+        lanes=tuple(str(each) for each in row.checkpoint.lanes),
+        window_end=iso_seconds(window.end) if window and window.opened else None,
     )
 
 
@@ -176,13 +184,14 @@ def _parents_first(parents: dict[ShardId, tuple[ShardId, ...]], listing: Listing
 def _cells(each: ShardStatus) -> tuple[str, ...]:
     lag = "?" if each.lag_seconds is None else f"{each.lag_seconds:.1f} s"
     saved = "-" if each.saved_seconds_ago is None else f"{each.saved_seconds_ago:.0f} s ago"
+    further = sum(position != each.position for position in each.lanes)
     last = " ".join((each.problem or each.last_outcome or "-").split())
     return (
         each.mapping,
         each.shard,
         ",".join(each.parents) or "-",
         each.state,
-        each.position or "-",
+        (each.position or "-") + (f" ({further} of {len(each.lanes)} lanes further)" if further else ""),
         lag,
         saved,
         last if len(last) <= 60 else last[:57] + "...",

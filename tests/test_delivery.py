@@ -15,35 +15,6 @@ from poller.config import load
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
-RULES = {
-    "POS": range(1, 6),
-    "KIN": range(1, 12),
-    "DDB": range(1, 11),
-    "SHARD": range(1, 7),
-    "BATCH": range(1, 11),
-    "INV": range(1, 9),
-    "PBR": range(1, 11),
-    "RETRY": range(1, 10),
-    "BIS": range(1, 8),
-    "AGE": range(1, 9),
-    "EVT": (1, 2, 3, 4, 10, 11, 12, 13, 14, 15),
-}
-"""Positions, both services, shards, batching, invocation, partial responses, retries, bisect, age, events."""
-
-
-def cited(text):
-    found = set(re.findall(r"R-[A-Z]+-\d+", text))
-    for kind, first, last in re.findall(r"R-([A-Z]+)-(\d+) to R-\1-(\d+)", text):
-        found |= {f"R-{kind}-{number}" for number in range(int(first), int(last) + 1)}
-    return found
-
-
-def test_every_rule_is_shown_by_a_test_or_explained_in_the_readme():
-    shown = cited("\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py")))
-    explained = cited(README)
-    rules = {f"R-{kind}-{number}" for kind, numbers in RULES.items() for number in numbers}
-    assert rules - shown - explained == set()
-
 
 def test_the_example_in_the_readme_is_a_good_configuration(tmp_path):
     blocks = re.findall(r"```toml\n(.*?)```", README, re.S)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from poller.model import SHARD_END, Checkpoint, Position, Shard, ShardId, WorkerId
-from poller.status import statuses
+from poller.model import SHARD_END, Checkpoint, Position, Shard, ShardId, Window, WorkerId
+from poller.status import _cells, statuses
 from poller.stores.memory import MemoryStore
 from tests.builders import mapping, record
 from tests.fakes import ScriptedSource
@@ -23,7 +23,7 @@ def test_each_shard_has_parents_state_position_lag_outcome_and_owner():
             made.id,
             [
                 (old, Checkpoint(SHARD_END)),
-                (left, Checkpoint(Position("AFTER:7"), EPOCH - 40, "boom")),
+                (left, Checkpoint(Position("AFTER:7"), EPOCH - 40, "boom", LANES, window=WINDOW)),
                 (right, Checkpoint(Position("TRIM_HORIZON"))),
                 (Shard(ShardId("child"), (left.id, right.id)), Checkpoint(Position("TRIM_HORIZON"))),
             ],
@@ -43,12 +43,17 @@ def test_each_shard_has_parents_state_position_lag_outcome_and_owner():
     assert list(found).index("child") > list(found).index("left")
     left = found["left"]
     assert (left.parents, left.position, left.last_outcome, left.owner) == (("old",), "AFTER:7", "boom", "w/1")
+    assert (left.lanes, left.window_end) == (("AFTER:9", "AFTER:7"), "2023-11-14T22:13:30Z")
+    assert "AFTER:7 (1 of 2 lanes further)" in _cells(left)
+    assert (found["right"].lanes, found["right"].window_end) == ((), None)
     assert 30 <= left.lag_seconds < 32
     assert found["new"].lag_seconds is None
     assert source.reads == [], "looking reads beside the worker, whose subscription it would else take over"
     assert {shard for shard, _ in source.rereads} == {"left", "right", "child"}
 
 
+LANES = (Position("AFTER:9"), Position("AFTER:7"))
+WINDOW = Window(1_700_000_000 - 20, 1_700_000_000 + 10, opened=True)
 FAMILY = {
     "old": (),
     "left": (ShardId("old"),),

@@ -17,9 +17,10 @@ import anyio
 from poller.aws import BadArgument, Expired, NotFound
 from poller.errors import PositionLost, Unavailable
 from poller.events import Polled
-from poller.model import Page, Position, Record, Shard, ShardId, precedes
+from poller.model import Page, Position, Record, Shard, ShardId
 from poller.ports import Observer
 from poller.rules.pacing import Pace, backoff_seconds
+from poller.sources.read_to import ReadTo
 
 _BACKOFF_SECONDS_MAX = 10.0
 """A shard that is throttled by other consumers must not fall silent for a minute."""
@@ -87,12 +88,11 @@ class ShardPolling:
     ) -> None:
         self._calls = calls
         self._shard = shard
-        self._read_to = position
+        self._read_to = ReadTo(position, skip_before)
         self._pace = pace
         self._mapping = mapping
         self._observer = observer
         self._random = random
-        self._skip_before = skip_before
         self._iterator: str | None = None
         self._iterator_at = 0.0
         self._asked_at = 0.0
@@ -123,7 +123,7 @@ class ShardPolling:
         except NotFound as problem:
             await self._look_for_shard(problem)
         except PositionLost as problem:
-            if self._read_to.sequence_number is not None:
+            if self._read_to.position.sequence_number is not None:
                 raise
             # There is nothing older to go to: the oldest record went while it was fetched.
             self._iterator = None
@@ -136,7 +136,7 @@ class ShardPolling:
         if self._iterator is not None and anyio.current_time() - self._iterator_at > self._pace.iterator_seconds:
             self._iterator = None  # the consumer held us so long that it is about to expire (R-KIN-3)
         if self._iterator is None:
-            self._iterator = await self._calls.iterator(self._shard, self._read_to)
+            self._iterator = await self._calls.iterator(self._shard, self._read_to.position)
             self._iterator_at = self._asked_at
         self._asked_at = anyio.current_time()
         return await self._calls.records(self._shard, self._iterator)
@@ -146,7 +146,7 @@ class ShardPolling:
         self._tell("empty" if answer.empty else "records")
         self._due_at = self._asked_at + self._pace.spacing_seconds(len(answer.records), answer.behind_seconds)
         self._iterator, self._iterator_at = answer.iterator, self._asked_at
-        records, read_to = self._unread(answer.records), self._beyond(answer.read_to)
+        records, read_to = self._read_to.unread(answer.records), self._read_to.beyond(answer.read_to)
         # Without proof in it, a missing iterator is the end only of a shard that was known to be closed before this
         # call was made: what came before the closing is then in the answer, or there is nothing.
         ended = answer.iterator is None and (answer.ended or (self._closed and answer.empty))
@@ -165,30 +165,6 @@ class ShardPolling:
         except Unavailable as problem:
             self._failed(problem)
         return False
-
-    def _unread(self, records: tuple[Record, ...]) -> tuple[Record, ...]:
-        """The records behind the last one read; numbers compare as such (R-KIN-10), then the index in an aggregate."""
-        unread = []
-        last, newest = self._read_to.place, None
-        for record in records:
-            place = record.place
-            if place <= last:
-                continue
-            last, newest = place, record
-            if self._skip_before is not None and record.arrived_at < self._skip_before:
-                continue
-            self._skip_before = None
-            unread.append(record)
-        if newest is not None:
-            self._read_to = newest.position
-        return tuple(unread)
-
-    def _beyond(self, read_to: Position | None) -> Position | None:
-        """How far the answer reaches, taken over if that is beyond all that was read; else ``None``."""
-        if read_to is None or not precedes(self._read_to, read_to):
-            return None
-        self._read_to = read_to
-        return read_to
 
     async def _look_for_shard(self, problem: NotFound) -> None:
         """Tells a shard that has left its stream from a stream that is gone, by a listing.

@@ -16,10 +16,11 @@ import anyio
 from poller.aws import BadArgument, Expired, InUse, NotFound
 from poller.errors import PositionLost, Unavailable
 from poller.events import Polled
-from poller.model import Page, Position, Record, Shard, ShardId, precedes
+from poller.model import Page, Position, Shard, ShardId
 from poller.ports import Observer
 from poller.rules.pacing import SubscriptionPace, backoff_seconds
 from poller.sources.polling import Answer
+from poller.sources.read_to import ReadTo
 
 _BACKOFF_SECONDS_MAX = 10.0
 """A shard that is throttled must not fall silent for a minute."""
@@ -82,7 +83,7 @@ class ShardSubscribing:
     ) -> None:
         self._calls = calls
         self._shard = shard
-        self._read_to = position
+        self._read_to = ReadTo(position)
         self._pace = pace
         self._due = due
         self._mapping = mapping
@@ -111,7 +112,7 @@ class ShardSubscribing:
         finally:
             await self._unsubscribe()
         # The shard is closed, but the service does not name its children, as emulators do not: iterators prove the end.
-        async with aclosing(self._calls.reread(self._shard, self._read_to)) as rest:
+        async with aclosing(self._calls.reread(self._shard, self._read_to.position)) as rest:
             async for page in rest:
                 yield page
 
@@ -137,7 +138,7 @@ class ShardSubscribing:
         self._asked_at = anyio.current_time()
         self._due[self._shard] = self._asked_at + self._pace.call_seconds
         with anyio.move_on_after(self._pace.silence_seconds):
-            self._answers = await self._calls.subscribe(self._shard, self._read_to, self._continuation)
+            self._answers = await self._calls.subscribe(self._shard, self._read_to.position, self._continuation)
             accepted_at = anyio.current_time()
             self._due[self._shard] = accepted_at + self._pace.takeover_seconds
             self._ends_at = accepted_at + self._pace.life_seconds
@@ -165,7 +166,7 @@ class ShardSubscribing:
         self._tell("empty" if answer.empty else "records")
         self._failures = self._missed = self._orphaned = 0
         self._continuation = answer.iterator
-        records, read_to = self._unread(answer.records), self._beyond(answer.read_to)
+        records, read_to = self._read_to.unread(answer.records), self._read_to.beyond(answer.read_to)
         if answer.iterator is None and not answer.ended:
             await self._unsubscribe()
             self._end_unproven = await self._is_closed()
@@ -183,28 +184,9 @@ class ShardSubscribing:
             self._failed(problem)
         return False
 
-    def _unread(self, records: tuple[Record, ...]) -> tuple[Record, ...]:
-        """The records behind the last one read, be it inside an aggregate (R-KIN-10)."""
-        unread = []
-        last = self._read_to.place
-        for record in records:
-            if record.place > last:
-                last = record.place
-                unread.append(record)
-        if unread:
-            self._read_to = unread[-1].position
-        return tuple(unread)
-
-    def _beyond(self, read_to: Position | None) -> Position | None:
-        """How far the answer reaches, taken over if that is beyond all that was read; else ``None``."""
-        if read_to is None or not precedes(self._read_to, read_to):
-            return None
-        self._read_to = read_to
-        return read_to
-
     def _refused(self, problem: BadArgument | PositionLost) -> None:
         """A continuation can be done without; a refused position is lost, unless it is no place in the shard."""
-        if self._continuation is None and self._read_to.sequence_number is not None:
+        if self._continuation is None and self._read_to.position.sequence_number is not None:
             raise PositionLost(str(problem)) from problem
         self._continuation = None
         self._failed(Unavailable(str(problem)))

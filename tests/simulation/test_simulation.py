@@ -14,6 +14,7 @@ from poller.engine import delivery, lanes, reading, reporting, shard
 from poller.model import TRIM_HORIZON, Position, precedes
 from poller.rules import batching, failure, lineage, ordering
 from poller.sources.polling import ShardPolling
+from poller.sources.read_to import ReadTo
 from poller.stores.memory import MemoryStore
 from tests.simulation.world import run_seed
 
@@ -113,13 +114,13 @@ def no_fence_in_the_store(patch):
 
 def sequence_numbers_compared_as_text(patch):
     def unread(self, records):
-        last = self._read_to.sequence_number or ""
+        last = self.position.sequence_number or ""
         fresh = tuple(each for each in records if each.sequence_number > last)
         if fresh:
-            self._read_to = Position.after(fresh[-1].sequence_number)
+            self.position = Position.after(fresh[-1].sequence_number)
         return fresh
 
-    patch.setattr(ShardPolling, "_unread", unread)
+    patch.setattr(ReadTo, "unread", unread)
 
 
 def bisect_loses_the_middle(patch):
@@ -154,7 +155,7 @@ def expired_iterator_starts_at_the_oldest_record_and_forgets(patch):
             self._iterator = "lost"
             self._iterator = await self._calls.iterator(self._shard, TRIM_HORIZON)
             self._iterator_at = self._asked_at
-            self._read_to = TRIM_HORIZON
+            self._read_to.position = TRIM_HORIZON
         return await ask(self)
 
     patch.setattr(ShardPolling, "_ask", forgetful)

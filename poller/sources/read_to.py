@@ -1,0 +1,45 @@
+"""How far a shard was read: this file is what lets no record come twice from one reading, and none be left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from poller.model import Position, Record, precedes
+
+
+class ReadTo:
+    """A ``position`` in a shard that moves over what is read.
+
+    Records that arrived before ``skip_before`` (epoch seconds) are left out until the first one that did not.
+    """
+
+    def __init__(self, position: Position, skip_before: float | None = None) -> None:
+        self.position = position
+        self._skip_before = skip_before
+
+    def unread(self, records: Sequence[Record]) -> tuple[Record, ...]:
+        """Those behind the position, which moves over them all.
+
+        Numbers compare as such (R-KIN-10), then the index in an aggregate.
+        """
+        unread = []
+        last, newest = self.position.place, None
+        for record in records:
+            place = record.place
+            if place <= last:
+                continue
+            last, newest = place, record
+            if self._skip_before is not None and record.arrived_at < self._skip_before:
+                continue
+            self._skip_before = None
+            unread.append(record)
+        if newest is not None:
+            self.position = newest.position
+        return tuple(unread)
+
+    def beyond(self, reached: Position | None) -> Position | None:
+        """How far an answer reaches, taken over if that is beyond all that was read; else ``None``."""
+        if reached is None or not precedes(self.position, reached):
+            return None
+        self.position = reached
+        return reached
