@@ -230,6 +230,18 @@ def test_the_state_counts_for_the_payload_limit():
     assert [numbers for numbers, *_ in target.calls()] == [[1, 2], [3], [4]]
 
 
+def test_the_report_of_a_batch_has_its_window_and_the_event_as_it_was_sent():
+    """R-WIN-13, R-DEST-5: the payload has the state as well."""
+    destination = ListDestination()
+    target = Aggregator(lambda event: FunctionFailed("boom") if _has(event, 2) else None)
+    batch, failure = BatchPolicy(batch_size=1), FailurePolicy(retries_max=0)
+    windowed(at(20, 21), target, batch=batch, failure=failure, destination=destination)
+    (report,) = destination.reports
+    assert (report.window.start, report.window.end, report.closing) == (START, START + 30, None)
+    assert json.loads(report.payload) == target.events[1]
+    assert target.events[1]["state"] == {"n": 1}
+
+
 def test_the_end_of_a_window_that_fails_is_tried_again_then_reported_and_the_shard_goes_on():
     """R-WIN-12, R-DEST-2: its report has the window, and neither records nor a range."""
     destination = ListDestination()
@@ -238,6 +250,7 @@ def test_the_end_of_a_window_that_fails_is_tried_again_then_reported_and_the_sha
     assert [numbers for numbers, *_ in target.calls()] == [[1], [], [], [], [2]]
     (report,) = destination.reports
     assert (report.records, report.attempts, report.closing.window.state) == ((), 3, b'{"n":1}')
+    assert json.loads(report.payload) == target.events[1]
     (lost,) = seen.heard.of(RecordsDiscarded)
     assert (lost.records, lost.first, lost.delivered) == (0, "", True)
     assert seen.position() == "AFTER:2"
