@@ -34,9 +34,9 @@ _HEAD = ("MAPPING", "SHARD", "PARENTS", "STATE", "POSITION", "LAG", "SAVED", "LA
 class ShardStatus:
     """One shard of one mapping; ``lag_seconds`` and ``saved_seconds_ago`` are ``None`` where they are not known.
 
-    ``state``: ``unknown`` (no checkpoint yet), ``waits for parents``, ``free``, ``read`` or ``finished``. ``lanes``: how
-    far each lane is, if they are not equally far; ``position`` is that of the last. ``window_end``: when the tumbling
-    window ends that is open.
+    ``state``: ``unknown`` (no checkpoint yet), ``waits for parents``, ``free``, ``read`` or ``finished``. ``lanes``:
+    how far each lane is, if they are not equally far; ``position`` is that of the last. ``window_end``: when the
+    tumbling window ends that is open.
     """
 
     mapping: str
