@@ -55,6 +55,41 @@ class ScriptedTarget:
         pass
 
 
+class Aggregator:
+    """Counts the records of a window in its state; ``answer`` may answer otherwise, or with ``None`` not."""
+
+    def __init__(self, answer=lambda event: None):
+        self._answer = answer
+        self.events = []
+        self.moments = []
+
+    async def invoke(self, invocation):
+        event = json.loads(invocation.payload)
+        self.events.append(event)
+        self.moments.append(anyio.current_time())
+        await anyio.sleep(0.01)
+        said = self._answer(event)
+        if said is not None:
+            return said
+        state = {} if event["isFinalInvokeForWindow"] else {"n": event["state"].get("n", 0) + len(event["Records"])}
+        return Succeeded(json.dumps({"state": state}).encode())
+
+    async def aclose(self):
+        pass
+
+    def calls(self):
+        """Per call: the numbers of its records, the state it got, and whether it is final and early."""
+        return [
+            (
+                [int(each["kinesis"]["sequenceNumber"]) for each in event["Records"]],
+                event["state"],
+                event["isFinalInvokeForWindow"],
+                event["isWindowTerminatedEarly"],
+            )
+            for event in self.events
+        ]
+
+
 class ScriptedSource:
     """Shards with given pages; an item that is an exception is raised. After its items a shard is idle or ends."""
 

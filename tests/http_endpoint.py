@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 
+import anyio
 from aiohttp import web
 
 
@@ -39,6 +40,17 @@ def unreachable():
             with suppress(BlockingIOError):
                 waiting.connect(listener.getsockname())
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/orders"
+
+
+async def answering_and_working_on(request):
+    """Answers with an empty object, and does not end for long."""
+    response = web.StreamResponse()
+    response.content_length = 2
+    await response.prepare(request)
+    await response.write(b"{}")
+    await response.write_eof()
+    await anyio.sleep(30)
+    return response
 
 
 def breaking_off(*, after=b"", **head):

@@ -72,8 +72,19 @@ def new_worker(
     return Worker(owner=WorkerId(owner), supervisors=[supervisor], observer=heard, drain_seconds=drain_seconds)
 
 
-def run(source, target=None, *, seconds=60.0, store=None, batch=None, failure=None, destination=None, **mapping):
-    """Runs a worker on ``source`` for so many virtual seconds, then drains it."""
+def run(
+    source,
+    target=None,
+    *,
+    seconds=60.0,
+    store=None,
+    batch=None,
+    failure=None,
+    destination=None,
+    observers=(),
+    **mapping,
+):
+    """Runs a worker on ``source`` for so many virtual seconds, then drains it; ``observers`` hear all of it."""
     target, heard = target or ScriptedTarget(), Heard()
     made = a_mapping(batch=batch, failure=failure, **mapping)
 
@@ -81,7 +92,9 @@ def run(source, target=None, *, seconds=60.0, store=None, batch=None, failure=No
         kept = store or MemoryStore(VirtualClock())
         stop = anyio.Event()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(new_worker(source, target, kept, heard, mapping=made, destination=destination).run, stop)
+            observer = fan_out(heard, *observers)
+            worker = new_worker(source, target, kept, observer, mapping=made, destination=destination)
+            tasks.start_soon(worker.run, stop)
             await anyio.sleep(seconds)
             stop.set()
         return {row.shard: row for row in await kept.rows(made.id)}
@@ -89,7 +102,17 @@ def run(source, target=None, *, seconds=60.0, store=None, batch=None, failure=No
     return Run(heard, target, source, run_virtually(main))
 
 
-def deliver(*numbers, answer=None, ages=None, sizes=None, seconds=60.0, batch_size=100, window=0.0, **failure):
+def deliver(
+    *numbers,
+    answer=None,
+    ages=None,
+    sizes=None,
+    seconds=60.0,
+    batch_size=100,
+    window=0.0,
+    destination=None,
+    **failure,
+):
     """Puts records into one shard, all in one page, and runs a worker; ``ages``: of single records, in seconds."""
     source = ScriptedSource()
     source.add(
@@ -100,7 +123,7 @@ def deliver(*numbers, answer=None, ages=None, sizes=None, seconds=60.0, batch_si
     )
     policy = FailurePolicy(**failure)
     batch = BatchPolicy(batch_size=batch_size, window_seconds=window)
-    return run(source, ScriptedTarget(answer), seconds=seconds, batch=batch, failure=policy)
+    return run(source, ScriptedTarget(answer), seconds=seconds, batch=batch, failure=policy, destination=destination)
 
 
 def poison(*bad):

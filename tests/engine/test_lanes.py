@@ -14,9 +14,9 @@ from poller.mapping import BatchPolicy, FailurePolicy
 from poller.model import Checkpoint, Position, Record, SequenceNumber
 from poller.rules.ordering import lane_of
 from poller.stores.memory import MemoryStore
-from tests.builders import record
+from tests.builders import numbers, record
 from tests.engine.running import names, poison, run
-from tests.fakes import KeptSource, ScriptedTarget
+from tests.fakes import KeptSource, ListDestination, ScriptedTarget
 from tests.virtual import EPOCH, VirtualClock
 
 
@@ -114,18 +114,22 @@ def test_a_changed_factor_loses_reorders_and_repeats_nothing(seed):
 
 
 def test_batch_size_and_retries_and_bisect_count_for_each_lane():
-    """R-PAR-4, R-PAR-7: the bounds of a discard may enclose records of other lanes, its count does not."""
-    bad = 9
+    """R-PAR-4, R-PAR-7: the bounds of a report may enclose records of other lanes, its count does not."""
+    bad, destination = 9, ListDestination()
     seen = run(
         KeptSource(keyed(40), page_records=40),
         ScriptedTarget(poison(bad)),
         lanes=2,
         batch=BatchPolicy(batch_size=10),
         failure=FailurePolicy(retries_max=1),
+        destination=destination,
     )
     mine = [number for number in range(1, 41) if lane(number, 2) == lane(bad, 2)]
     lost = next(mine[at : at + 10] for at in range(0, len(mine), 10) if bad in mine[at : at + 10])
     assert seen.discards() == [("RetryAttemptsExhausted", 2, lost[0], lost[-1], len(lost))]
+    (report,) = destination.reports
+    assert numbers(report.records) == lost
+    assert len(lost) < lost[-1] - lost[0] + 1
     assert all(len(batch) <= 10 for batch in seen.batches)
     assert {number for batch in seen.batches for number in batch} == set(range(1, 41))
 

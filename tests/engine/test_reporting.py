@@ -65,6 +65,40 @@ def test_records_that_are_too_old_or_events_that_are_too_large_have_no_response(
     ]
 
 
+@pytest.mark.parametrize(("batch_size", "reported"), [(10, [(1, 2, 3)]), (1, [(1,), (2,), (3,)])])
+def test_neighbours_that_are_too_old_are_one_report_if_they_are_of_one_batch(batch_size, reported):
+    """R-AGE-7."""
+    destination = ListDestination()
+    seen = given_up(
+        destination,
+        *range(1, 6),
+        ages={1: 70, 2: 65, 3: 61},
+        answer=lambda batch: Succeeded(),
+        age_seconds_max=60.0,
+        batch=BatchPolicy(batch_size=batch_size),
+    )
+    assert [report.records for report in destination.reports] == [
+        tuple(record(number, arrived_at=EPOCH - {1: 70, 2: 65, 3: 61}[number]) for number in group)
+        for group in reported
+    ]
+    assert [number for batch in seen.batches for number in batch] == [4, 5]
+
+
+def test_what_was_taken_or_is_not_wanted_is_not_reported():
+    """R-DEST-2: nor is the part of a batch that had succeeded before the rest was given up."""
+    destination, source = ListDestination(), ScriptedSource()
+    source.add([record(number, key="odd" if number % 2 else "even") for number in range(1, 6)])
+    run(
+        source,
+        ScriptedTarget(names(5)),
+        failure=FailurePolicy(retries_max=0, report_item_failures=True),
+        filter_patterns=('{"partitionKey":["odd"]}',),
+        destination=destination,
+    )
+    (report,) = destination.reports
+    assert [each.sequence_number for each in report.records] == ["5"]
+
+
 def test_records_that_the_stream_lets_go_are_told_but_not_reported():
     """R-RETRY-8, R-DEST-2."""
     destination = ListDestination()

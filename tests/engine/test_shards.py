@@ -24,7 +24,7 @@ from poller.model import Checkpoint, Position, Shard, ShardId, WorkerId
 from poller.stores.memory import MemoryStore
 from tests.builders import mapping, record, records
 from tests.engine.running import deliver, new_worker, poison, run
-from tests.fakes import Heard, ScriptedSource, ScriptedTarget
+from tests.fakes import Heard, KeptSource, ScriptedSource, ScriptedTarget
 from tests.virtual import EPOCH, VirtualClock, run_virtually
 
 
@@ -83,6 +83,35 @@ def test_a_window_gathers_what_comes_in_it():
     assert seen.batches == [[1, 2, 3, 4, 5]]
 
 
+class Steady:
+    """Stands in for randomness, so that a scripted target takes exactly its time."""
+
+    def random(self):
+        return 1.0
+
+
+def test_the_window_of_what_is_left_over_opens_when_the_invocation_is_complete():
+    """R-BATCH-4, R-BATCH-5: the last short piece of a cut page waits for a window of its own."""
+    source = ScriptedSource()
+    source.add(records(1, 2, 3))
+    target = ScriptedTarget(seconds=5.0, random=Steady())
+    seen = run(source, target, seconds=40, batch=BatchPolicy(batch_size=2, window_seconds=10))
+    assert seen.batches == [[1, 2], [3]]
+    first, second = target.moments
+    assert 15 <= second - first < 15.5
+
+
+def test_what_comes_while_a_batch_is_under_way_goes_together_as_far_as_a_batch_holds():
+    """R-BATCH-3."""
+    source = ScriptedSource()
+    source.add(records(1))
+    for number in range(2, 7):
+        source.add(records(number))
+    target = ScriptedTarget(seconds=5.0, random=Steady())
+    seen = run(source, target, seconds=40, batch=BatchPolicy(batch_size=3))
+    assert seen.batches == [[1], [2, 3, 4], [5, 6]]
+
+
 def test_a_batch_is_closed_before_the_record_that_would_pass_the_payload_limit():
     """R-BATCH-6, R-PORT-10."""
     seen = deliver(1, 2, 3, sizes={1: 3_000_000, 2: 3_000_000, 3: 3_000_000})
@@ -109,6 +138,18 @@ def test_a_wish_to_retry_later_is_granted():
     answers = [NotInvoked("503", retry_after_seconds=30), Succeeded()]
     seen = deliver(1, answer=lambda batch: answers.pop(0))
     assert seen.target.moments[1] - seen.target.moments[0] >= 30
+
+
+def test_another_limit_of_retries_counts_from_the_next_start_at_the_checkpoint():
+    """R-RETRY-9: with a whole new budget for the batch that was stuck."""
+    store = MemoryStore(VirtualClock())
+    stuck = run(KeptSource(records(1, 2)), ScriptedTarget(poison(1)), seconds=30, store=store)
+    assert len(stuck.batches) > 5
+    assert stuck.discards() == []
+    limited = FailurePolicy(retries_max=1)
+    seen = run(KeptSource(records(1, 2)), ScriptedTarget(poison(1)), seconds=30, store=store, failure=limited)
+    assert seen.batches == [[1, 2]] * 2
+    assert seen.discards() == [("RetryAttemptsExhausted", 2, 1, 2, 2)]
 
 
 def test_an_answer_means_nothing_without_the_setting():

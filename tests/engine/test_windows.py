@@ -10,50 +10,16 @@ import pytest
 from poller.events import RecordsDiscarded, WindowClosed
 from poller.invocation import FunctionFailed, NotInvoked, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy
+from poller.model import Shard, ShardId
 from poller.rules import windows
 from poller.stores.memory import MemoryStore
 from tests.builders import STREAM, record
 from tests.engine.running import run
-from tests.fakes import KeptSource, ListDestination
+from tests.fakes import Aggregator, KeptSource, ListDestination, ScriptedSource
 from tests.virtual import EPOCH, VirtualClock
 
 START = EPOCH - EPOCH % 30
 """EPOCH lies within a window of 30 seconds; this is where that begins."""
-
-
-class Aggregator:
-    """Counts the records of a window in its state; ``answer`` may answer otherwise, or with ``None`` not."""
-
-    def __init__(self, answer=lambda event: None):
-        self._answer = answer
-        self.events = []
-        self.moments = []
-
-    async def invoke(self, invocation):
-        event = json.loads(invocation.payload)
-        self.events.append(event)
-        self.moments.append(anyio.current_time())
-        await anyio.sleep(0.01)
-        said = self._answer(event)
-        if said is not None:
-            return said
-        state = {} if event["isFinalInvokeForWindow"] else {"n": event["state"].get("n", 0) + len(event["Records"])}
-        return Succeeded(json.dumps({"state": state}).encode())
-
-    async def aclose(self):
-        pass
-
-    def calls(self):
-        """Per call: the numbers of its records, the state it got, and whether it is final and early."""
-        return [
-            (
-                [int(each["kinesis"]["sequenceNumber"]) for each in event["Records"]],
-                event["state"],
-                event["isFinalInvokeForWindow"],
-                event["isWindowTerminatedEarly"],
-            )
-            for event in self.events
-        ]
 
 
 def at(*arrivals, first=1):
@@ -73,7 +39,7 @@ def windowed(records, target=None, *, seconds=30.0, ended=False, every=30, **set
     return seen, target
 
 
-def test_a11_the_first_record_of_a_later_window_ends_the_one_before():
+def test_the_first_record_of_a_later_window_ends_the_one_before():
     """R-WIN-3, R-WIN-7, R-WIN-8: a separate call with the state and no records, then the next window starts empty."""
     seen, target = windowed(at(21, 22, 23, 31, 32))
     assert target.calls() == [
@@ -115,6 +81,17 @@ def test_the_end_of_a_shard_is_the_end_of_its_window():
     seen, target = windowed(at(21, 22), ended=True)
     assert target.calls()[-1] == ([], {"n": 2}, True, False)
     assert seen.position() == "SHARD_END"
+
+
+def test_a_child_begins_its_windows_anew():
+    """R-WIN-8: no state is handed over, though the window of its records is the one that its parent ended."""
+    source = ScriptedSource(Shard(ShardId("a"), closed=True), Shard(ShardId("b"), (ShardId("a"),)))
+    source.add(at(21), shard="a", ended=True)
+    source.add(at(22, first=2), shard="b")
+    target = Aggregator()
+    run(source, target, tumbling_window_seconds=30)
+    assert target.calls()[:3] == [([1], {}, False, False), ([], {"n": 1}, True, False), ([2], {}, False, False)]
+    assert [event["shardId"] for event in target.events[:3]] == ["a", "a", "b"]
 
 
 def test_a_window_that_nothing_follows_ends_two_minutes_after_its_end():
@@ -205,6 +182,13 @@ def test_an_answer_without_a_state_is_a_failed_call(answer):
     assert seen.discards() == [("RetryAttemptsExhausted", 2, 1, 1, 1)]
 
 
+def test_the_answer_to_a_final_call_must_have_a_state_too():
+    """R-WIN-5: the documents make no exception, although nothing becomes of it."""
+    target = Aggregator(lambda event: Succeeded(b"{}") if event["isFinalInvokeForWindow"] else None)
+    windowed(at(20, 31), target, failure=FailurePolicy(retries_max=1))
+    assert [numbers for numbers, *_ in target.calls()] == [[1], [], [], [2]]
+
+
 def test_a_partial_success_keeps_the_state_that_it_returned_and_no_progress_does_not():
     """R-WIN-5, R-PBR-5."""
     said = {"state": {"n": 1}, "batchItemFailures": [{"itemIdentifier": "2"}]}
@@ -246,6 +230,18 @@ def test_the_state_counts_for_the_payload_limit():
     assert [numbers for numbers, *_ in target.calls()] == [[1, 2], [3], [4]]
 
 
+def test_the_report_of_a_batch_has_its_window_and_the_event_as_it_was_sent():
+    """R-WIN-13, R-DEST-5: the payload has the state as well."""
+    destination = ListDestination()
+    target = Aggregator(lambda event: FunctionFailed("boom") if _has(event, 2) else None)
+    batch, failure = BatchPolicy(batch_size=1), FailurePolicy(retries_max=0)
+    windowed(at(20, 21), target, batch=batch, failure=failure, destination=destination)
+    (report,) = destination.reports
+    assert (report.window.start, report.window.end, report.closing) == (START, START + 30, None)
+    assert json.loads(report.payload) == target.events[1]
+    assert target.events[1]["state"] == {"n": 1}
+
+
 def test_the_end_of_a_window_that_fails_is_tried_again_then_reported_and_the_shard_goes_on():
     """R-WIN-12, R-DEST-2: its report has the window, and neither records nor a range."""
     destination = ListDestination()
@@ -254,6 +250,7 @@ def test_the_end_of_a_window_that_fails_is_tried_again_then_reported_and_the_sha
     assert [numbers for numbers, *_ in target.calls()] == [[1], [], [], [], [2]]
     (report,) = destination.reports
     assert (report.records, report.attempts, report.closing.window.state) == ((), 3, b'{"n":1}')
+    assert json.loads(report.payload) == target.events[1]
     (lost,) = seen.heard.of(RecordsDiscarded)
     assert (lost.records, lost.first, lost.delivered) == (0, "", True)
     assert seen.position() == "AFTER:2"

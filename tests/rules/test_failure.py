@@ -84,9 +84,10 @@ def test_without_a_limit_a_batch_is_retried_for_ever():
     assert judge(chunk(1, attempts=9_999), FAILED, FailurePolicy(), 0.5).pending[0].attempts == 10_000
 
 
-def test_bisect_halves_at_the_first_failure_without_using_budget():
-    """R-BIS-1, R-BIS-2, R-BIS-3."""
-    policy = FailurePolicy(bisect=True, retries_max=0)
+@pytest.mark.parametrize("reporting", [False, True])
+def test_bisect_halves_at_the_first_failure_without_using_budget(reporting):
+    """R-BIS-1, R-BIS-2, R-BIS-3; R-BIS-5: a function error is one whether or not item failures are reported."""
+    policy = FailurePolicy(bisect=True, retries_max=0, report_item_failures=reporting)
     verdict = judge(chunk(1, 2, 3, attempts=0), FAILED, policy, 0.5)
     assert pending(verdict) == [[1], [2, 3]]
     assert [rest.attempts for rest in verdict.pending] == [0, 0]

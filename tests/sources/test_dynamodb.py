@@ -90,9 +90,12 @@ async def test_a_deletion_by_time_to_live_names_the_service_in_lower_case():
 
 
 async def test_changes_of_one_item_share_an_ordering_key_whatever_the_order_of_its_parts():
+    """R-PAR-2: an item is known by its partition and its sort key, not by the former alone."""
     one_way = await one(change(Keys={"a": {"S": "1"}, "b": {"N": "2"}}))
     other = await one(change(Keys={"b": {"N": "2"}, "a": {"S": "1"}}))
     assert one_way.ordering_key == other.ordering_key
+    neighbour = await one(change(Keys={"a": {"S": "1"}, "b": {"N": "3"}}))
+    assert neighbour.ordering_key != one_way.ordering_key
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from aiohttp import web
 from poller.invocation import UNHANDLED, FunctionFailed, Invocation, NotInvoked, PayloadTooLarge, Response, Succeeded
 from poller.targets.answers import ANSWER_BYTES_MAX, TOO_LARGE
 from poller.targets.http import HttpTarget
-from tests.http_endpoint import breaking_off, endpoint, unreachable
+from tests.http_endpoint import answering_and_working_on, breaking_off, endpoint, unreachable
 
 INVOCATION = Invocation("request-1", b'{"Records":[]}')
 
@@ -157,6 +157,11 @@ async def test_the_status_decides_even_if_the_rest_breaks_off(status, kind):
     assert "broke off" in outcome.error
     if isinstance(outcome, FunctionFailed):
         assert outcome.response == Response(status, "$LATEST", "Unhandled")
+
+
+async def test_what_goes_on_behind_the_answer_is_not_waited_for():
+    """R-INV-8."""
+    assert await invoke(answering_and_working_on) == Succeeded(b"{}")
 
 
 async def test_an_answer_that_stops_in_the_middle_counts():

@@ -19,7 +19,7 @@ from poller.invocation import UNHANDLED, FunctionFailed, Invocation, NotInvoked,
 from poller.targets import lambda_function
 from poller.targets.answers import ANSWER_BYTES_MAX, TOO_LARGE
 from poller.targets.lambda_function import LambdaTarget
-from tests.http_endpoint import breaking_off, endpoint, unreachable
+from tests.http_endpoint import answering_and_working_on, breaking_off, endpoint, unreachable
 
 
 @pytest.fixture(autouse=True)
@@ -276,6 +276,12 @@ async def test_a_connection_that_is_cut_before_the_answer_does_not_count():
         request.transport.abort()
 
     assert isinstance(await invoke(cut), NotInvoked)
+
+
+async def test_what_goes_on_behind_the_answer_is_not_waited_for():
+    """R-INV-8: as extensions of a function do."""
+    with anyio.fail_after(10):
+        assert await invoke(answering_and_working_on) == Succeeded(b"{}")
 
 
 async def test_an_answer_that_breaks_off_counts_since_the_function_has_run():
