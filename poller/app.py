@@ -109,7 +109,7 @@ async def run_worker(
             observer=observer,
             clock=clock,
             random=SystemRandom(),
-            identity=await invoke_identity_arn(aws) if _may_ask_who(settings.aws) else "",
+            identity=settings.aws.invoke_identity_arn or await _identity(settings.aws, aws),
         )
         if settings.server is not None:
             server = status_server(settings.server.host, settings.server.port, metrics=metrics, health=health)
@@ -173,6 +173,7 @@ async def _supervisor(
     )
 
 
-def _may_ask_who(settings: AwsSettings) -> bool:
-    """Not where single services are emulated: their words for credentials are nothing for AWS itself."""
-    return settings.endpoint_url is not None or "sts" in settings.endpoint_urls or not settings.endpoint_urls
+async def _identity(settings: AwsSettings, aws: Aws) -> str:
+    """Who the worker is, empty where single services are emulated: their words for credentials are nothing for AWS."""
+    emulated = settings.endpoint_url is None and "sts" not in settings.endpoint_urls and settings.endpoint_urls
+    return "" if emulated else await invoke_identity_arn(aws)

@@ -28,6 +28,7 @@ _SECTIONS = ("worker", "server", "aws", "store", "functions", KEY)
 _HANDLER = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,140}")
 _TOML_PLACE = re.compile(r"\s*\(at (?:line (?P<line>\d+), column \d+|end of document)\)$")
+_ROLE = re.compile(r"arn:aws[a-z0-9-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", re.ASCII)
 _LISTEN = re.compile(r"(?:\[(?P<ipv6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>[0-9]{1,5})")
 
 
@@ -52,12 +53,13 @@ class AwsSettings:
     """What is set beyond the SDK's own environment and profiles.
 
     ``None`` leaves it to the SDK. A service's entry in ``endpoint_urls`` (keys: `AWS_SERVICES`) wins over
-    ``endpoint_url``.
+    ``endpoint_url``. ``invoke_identity_arn`` is the role that events name; ``None`` asks STS for it (R-EVT-4).
     """
 
     region: str | None
     endpoint_url: str | None
     endpoint_urls: Mapping[str, str]
+    invoke_identity_arn: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def load(path: Path, *, now: float, environ: Mapping[str, str]) -> Settings:
         path=path,
         worker=_worker(_section(document, "worker", "id", "drain_timeout_seconds")),
         server=_server(_section(document, "server", "listen")),
-        aws=_aws(_section(document, "aws", "region", "endpoint_url", "endpoint_urls")),
+        aws=_aws(_section(document, "aws", "region", "endpoint_url", "endpoint_urls", "invoke_identity_arn")),
         store_url=_store_url(_section(document, "store", "url")),
         functions=functions,
         mappings=tuple(_fitted(mapping, functions) for mapping in read_mappings(document, now=now)),
@@ -176,7 +178,19 @@ def _aws(table: Table) -> AwsSettings:
         if service_url is not None:
             _check_url(services, service, service_url)
             urls[service] = service_url
-    return AwsSettings(region=table.text("region") or None, endpoint_url=url, endpoint_urls=urls)
+    return AwsSettings(
+        region=table.text("region") or None,
+        endpoint_url=url,
+        endpoint_urls=urls,
+        invoke_identity_arn=_role(table, "invoke_identity_arn"),
+    )
+
+
+def _role(table: Table, key: str) -> str | None:
+    given = table.text(key) or None
+    if given is not None and not _ROLE.fullmatch(given):
+        table.complain(key, f"{given!r} is not the ARN of a role", 'write "arn:aws:iam::123456789012:role/name"')
+    return given
 
 
 def _check_url(table: Table, key: str, url: str) -> None:

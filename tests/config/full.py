@@ -18,6 +18,7 @@ listen = "127.0.0.1:9464"            # /metrics, /livez, /readyz
 region = "us-east-1"
 endpoint_url = "http://127.0.0.1:5000"
 endpoint_urls = { kinesis = "http://127.0.0.1:4567" }   # per service, wins
+invoke_identity_arn = "arn:aws:iam::123456789012:role/poller"
 [store]
 url = "sqlite:///poller.db"
 [functions.orders-handler]

@@ -20,7 +20,12 @@ def test_the_full_example_loads(tmp_path: Path) -> None:
     assert settings.path == tmp_path / "c.toml"
     assert settings.worker == WorkerSettings("poller-1", 25.0)
     assert settings.server == ServerSettings("127.0.0.1", 9464)
-    assert settings.aws == AwsSettings("us-east-1", "http://127.0.0.1:5000", {"kinesis": "http://127.0.0.1:4567"})
+    assert settings.aws == AwsSettings(
+        "us-east-1",
+        "http://127.0.0.1:5000",
+        {"kinesis": "http://127.0.0.1:4567"},
+        "arn:aws:iam::123456789012:role/poller",
+    )
     assert settings.store_url == "sqlite:///poller.db"
     handler = FunctionSettings("orders-handler", "package.module:function", None, 60.0, 1_000_000)
     assert settings.functions == {"orders-handler": handler}

@@ -143,7 +143,7 @@ def test_what_is_given_up_arrives_at_a_queue_and_the_shard_goes_on(kinesis_endpo
 
 
 def test_a_file_keeps_what_was_given_up_with_its_records(kinesis_endpoint, worker, tmp_path):
-    """R-DEST-5, beyond Lambda."""
+    """R-DEST-5, beyond Lambda; the records name the role that was set (R-EVT-4)."""
     kinesis = client("kinesis", kinesis_endpoint)
     stream = new_stream(kinesis, 1)
     failures = tmp_path / "failures.jsonl"
@@ -156,12 +156,15 @@ def test_a_file_keeps_what_was_given_up_with_its_records(kinesis_endpoint, worke
             f'destination_config = {{ on_failure = {{ destination = "file://{failures}" }} }}'
         ),
     )
+    role = "arn:aws:iam::123456789012:role/poller"
+    rewrite(process, "[store]", f'invoke_identity_arn = "{role}"\n[store]')
     put(kinesis, stream, "a", n=1, poison=True)
     process.start()
     process.wait_for(lambda lines: failures.exists())
     assert process.stop() == 0
     (document,) = [json.loads(line) for line in failures.read_text().splitlines()]
-    assert len(json.loads(document["payload"])["Records"]) == 1
+    (record,) = json.loads(document["payload"])["Records"]
+    assert record["invokeIdentityArn"] == role
 
 
 def status(process):
