@@ -244,7 +244,7 @@ class Aws:
         config = AioConfig(
             connect_timeout=5,
             read_timeout=read_timeout_seconds,
-            max_pool_connections=1000,  # a connection per shard, if need be
+            max_pool_connections=10_000,  # one for each lane of each shard, if need be
             retries={"total_max_attempts": 1, "mode": "standard"},
             connector_args={"keepalive_timeout": _UNUSED_SECONDS_MAX, "socket_factory": kept_alive},
             user_agent_extra=f"stream-poller/{__version__}",

@@ -1,7 +1,7 @@
 """From ``[[event_source_mappings]]`` to `EventSourceMapping`: this file is the reader of mappings.
 
-Ranges and forbidden combinations are `poller.mapping`'s; here are types, names, duplicates, and what Lambda can do
-and this version cannot.
+Ranges and forbidden combinations are `poller.admission`'s; here are types, names, duplicates, and keys of Lambda's that
+mean nothing here.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ def numbers(of: Sequence[Record]) -> list[int]:
 def mapping(
     *,
     name: str = "orders",
+    function_name: str = "handler",
     starting_position: str = "TRIM_HORIZON",
     starting_timestamp: float | None = None,
     batch: BatchPolicy | None = None,
@@ -47,10 +48,10 @@ def mapping(
     enabled: bool = True,
 ) -> EventSourceMapping:
     return EventSourceMapping(
-        id=mapping_id(STREAM, "handler"),
+        id=mapping_id(STREAM, function_name),
         name=name,
         source_arn=STREAM,
-        function_name="handler",
+        function_name=function_name,
         starting_position=starting_position,
         starting_timestamp=starting_timestamp,
         batch=batch or BatchPolicy(),

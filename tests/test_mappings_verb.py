@@ -91,6 +91,15 @@ def test_machines_get_the_list_of_lambdas_api(config, reported, capsys):
     ]
 
 
+def test_a_mapping_that_has_left_the_file_is_not_told_any_more(config, reported, capsys):
+    """R-STATE-4: there is no other way to delete one."""
+    head, _, *others = config.read_text().split("[[event_source_mappings]]\n")
+    config.write_text("[[event_source_mappings]]\n".join([head, *others]))
+    assert main(["mappings", "--json", "--config", str(config)]) == 0
+    told = json.loads(capsys.readouterr().out)["EventSourceMappings"]
+    assert [each["UUID"] for each in told] == [NEW, OFF]
+
+
 def test_looking_makes_no_store(config, capsys):
     assert main(["mappings", "--config", str(config)]) == 0
     assert "not started" in capsys.readouterr().out

@@ -142,8 +142,8 @@ class Supervisor:
 
     async def _list(self) -> None:
         """Lists the stream and gives every new shard its row, all of a first start in one write (R-POS-3)."""
-        at = self._clock.now()  # before the listing, so that LATEST misses nothing that is put after it
         listing = await self._source.listing()
+        at = self._clock.now()  # after the listing: a shard that it shows as closed holds nothing that is younger
         known = await self._store.rows(self._mapping.id)
         old = lineage.of_another_stream(known, listing)
         rows = [row for row in known if row not in old]

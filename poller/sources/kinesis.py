@@ -62,6 +62,7 @@ class KinesisSource:
         self._retention_seconds: float | None = None
         self._created_at: float | None = None
         self._summary_at = float("-inf")
+        self._free_at: dict[ShardId, float] = {}
 
     async def listing(self) -> Listing:
         try:
@@ -78,7 +79,7 @@ class KinesisSource:
         )
         return polling.pages()
 
-    reread = read  # iterators are many, and none minds another
+    reread = read  # iterators are many, and none minds another; but the calls for records take turns
 
     async def aclose(self) -> None:
         """Nothing to do: the clients are the door's."""
@@ -96,6 +97,7 @@ class KinesisSource:
             raise PositionLost(str(problem)) from problem
 
     async def records(self, shard: ShardId, iterator: str) -> Answer:
+        await self._turn(shard)
         client = await self._client()
         with translated(f"get records of {shard} of {self._arn}"):
             answer = await client.get_records(StreamARN=self._arn, ShardIterator=iterator)
@@ -149,6 +151,12 @@ class KinesisSource:
         """Which hash keys belong to a shard; all of them if its listing says nothing, so that none is dropped."""
         found = await self._known.seen(shard)
         return ALL_HASHES if found is None or found.hashes is None else found.hashes
+
+    async def _turn(self, shard: ShardId) -> None:
+        """Waits until a call for records may be made: all readings of a shard share its five a second (R-KIN-2)."""
+        turn_at = max(anyio.current_time(), self._free_at.get(shard, 0.0))
+        self._free_at[shard] = turn_at + KINESIS.busy_seconds
+        await anyio.sleep_until(turn_at)
 
     async def _client(self) -> Any:
         return await self._aws.client("kinesis", self._region)

@@ -14,10 +14,11 @@ from poller.mapping import BatchPolicy
 from poller.model import Record, SequenceNumber
 from poller.rules import filtering
 from poller.rules.filtering import Filters, document
+from poller.stores.memory import MemoryStore
 from tests.builders import record
 from tests.engine.running import run
-from tests.fakes import ScriptedSource, ScriptedTarget
-from tests.virtual import EPOCH
+from tests.fakes import KeptSource, ListDestination, ScriptedSource, ScriptedTarget
+from tests.virtual import EPOCH, VirtualClock
 
 ODD = (json.dumps({"partitionKey": ["odd"]}),)
 
@@ -235,6 +236,32 @@ def test_one_of_several_filters_is_enough_and_none_wants_all():
     """R-FILT-1."""
     assert Filters(['{"partitionKey":["2"]}', '{"partitionKey":["1"]}']).wants(kinesis(b"x"))
     assert Filters([]).wants(kinesis(b"x"))
+
+
+def test_a_record_that_several_filters_want_is_delivered_once():
+    """R-FILT-1."""
+    source = ScriptedSource()
+    source.add(keyed(1))
+    assert run(source, filter_patterns=(*ODD, *ODD, '{"sequenceNumber":["1"]}')).batches == [[1]]
+
+
+def test_other_filters_count_for_what_comes_then_and_nothing_is_read_again():
+    """R-FILT-5: what nobody wanted is done, whatever is wanted later."""
+    source, store = KeptSource(keyed(1, 3, 4, 6), page_records=2), MemoryStore(VirtualClock())
+    assert run(source, store=store, filter_patterns=ODD).batches == [[1, 3]]
+    source.records += keyed(7, 8)
+    assert run(source, store=store).batches == [[7, 8]]
+    assert str(source.read_from[-1]) == "AFTER:6"
+
+
+def test_data_that_are_no_json_are_passed_over_and_counted_but_neither_a_failure_nor_reported():
+    """R-FILT-15."""
+    source, destination = ScriptedSource(), ListDestination()
+    source.add([kinesis(b"no json"), kinesis(b'{"type":"order"}', number=8)])
+    seen = run(source, filter_patterns=(json.dumps(ORDERS),), destination=destination)
+    assert (seen.batches, seen.position()) == ([[8]], "AFTER:8")
+    assert [event.records for event in seen.heard.of(RecordsFiltered)] == [1]
+    assert (seen.discards(), destination.reports) == ([], [])
 
 
 def test_each_of_two_mappings_on_a_stream_gets_its_own_records():

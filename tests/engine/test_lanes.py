@@ -11,12 +11,12 @@ import pytest
 
 from poller.invocation import FunctionFailed, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy
-from poller.model import Checkpoint, Position, Record, SequenceNumber
+from poller.model import Checkpoint, Position, Record, SequenceNumber, Shard, ShardId
 from poller.rules.ordering import lane_of
 from poller.stores.memory import MemoryStore
 from tests.builders import numbers, record
 from tests.engine.running import names, poison, run
-from tests.fakes import KeptSource, ListDestination, ScriptedTarget
+from tests.fakes import KeptSource, ListDestination, ScriptedSource, ScriptedTarget
 from tests.virtual import EPOCH, VirtualClock
 
 
@@ -56,6 +56,46 @@ def test_so_many_batches_are_under_way_at_once_and_never_two_of_a_lane():
     assert most == [4]
     assert sum(len(batch) for batch in seen.batches) == 200
     assert in_order(seen.batches)
+
+
+def test_each_shard_has_as_many_lanes_as_the_factor_says():
+    """R-SHARD-6: three shards and two lanes make six batches at once."""
+    source = ScriptedSource(*[Shard(ShardId(name)) for name in "abc"])
+    for name in "abc":
+        source.add(keyed(20), shard=name)
+    under_way = []
+
+    class Slow(ScriptedTarget):
+        async def invoke(self, invocation):
+            under_way.append(invocation.request_id)
+            await anyio.sleep_forever()
+
+    run(source, Slow(), lanes=2)
+    assert len(under_way) == 6
+
+
+@pytest.mark.parametrize(("lanes", "most"), [(1, 1), (4, 2)])
+def test_a_shard_never_has_more_than_two_readings_at_a_time(lanes, most):
+    """R-DDB-3, R-KIN-1: one, and with lanes another one for those that were full when the first one came by."""
+    reading, seen_at_once = [0], [0]
+
+    class Counted(KeptSource):
+        async def _pages(self, position):
+            reading[0] += 1
+            seen_at_once[0] = max(seen_at_once[0], reading[0])
+            try:
+                async for page in super()._pages(position):
+                    yield page
+            finally:
+                reading[0] -= 1
+
+    source = Counted(keyed(2000), page_records=100)
+    target = ScriptedTarget(
+        lambda batch: FunctionFailed("boom") if {1, 2} & set(batch) and anyio.current_time() < 100 else Succeeded()
+    )
+    seen = run(source, target, seconds=600, lanes=lanes, batch=BatchPolicy(batch_size=50, ahead_records=100))
+    assert seen.position() == "AFTER:2000"
+    assert seen_at_once == [most]
 
 
 def test_a_stuck_lane_holds_up_its_own_keys_only_however_much_comes_behind_it():

@@ -416,3 +416,17 @@ def test_age_is_looked_at_before_every_part_of_a_divided_batch():
     seen = run(source, ScriptedTarget(poison(1)), seconds=120, failure=failure)
     assert [3] in seen.batches
     assert [discard[0] for discard in seen.discards()] == ["RecordAgeExceeded"] * 2
+
+
+def test_latest_is_pinned_to_a_moment_behind_the_first_listing():
+    """R-POS-3: what it shows as closed is left out, and was closed by then."""
+
+    class Slow(ScriptedSource):
+        async def listing(self):
+            await anyio.sleep(5)
+            return await super().listing()
+
+    source = Slow(Shard(ShardId("old"), closed=True), Shard(ShardId("shard-0")))
+    seen = run(source, seconds=20, starting_position="LATEST")
+    assert seen.position("old") == "SHARD_END"
+    assert seen.rows["shard-0"].checkpoint.position.timestamp >= EPOCH + 5

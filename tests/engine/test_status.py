@@ -56,6 +56,16 @@ def test_a_new_mapping_is_created_and_then_enabled():
     assert (status.state, status.reason, status.result) == (State.ENABLED, "User action", "OK")
 
 
+def test_polling_begins_within_seconds_of_the_creation_and_of_a_change():
+    """R-STATE-13: Lambda takes a minute or more."""
+    store, source = MemoryStore(VirtualClock()), KeptSource(records(1))
+    assert run(source, seconds=10, store=store).target.moments[0] < 2
+    source.records += records(2)
+    changed = run(source, seconds=10, store=store, batch=BatchPolicy(batch_size=7))
+    assert states(changed)[0] == "Updating"
+    assert changed.target.moments[0] < 2
+
+
 def test_nothing_changes_by_a_restart_and_changed_settings_are_an_update():
     """R-STATE-3."""
     store = MemoryStore(VirtualClock())
@@ -77,6 +87,15 @@ def test_what_is_disabled_and_enabled_again_goes_on_at_its_checkpoint():
     again = run(source, seconds=20, store=store)
     assert states(again)[:2] == ["Enabling", "Enabled"]
     assert again.batches == [[3]]
+
+
+def test_a_mapping_that_was_left_out_for_a_while_goes_on_at_its_checkpoint_and_another_one_begins_anew():
+    """R-STATE-15: leaving it out of a configuration deletes nothing."""
+    store, source = MemoryStore(VirtualClock()), KeptSource(records(1, 2))
+    assert run(source, seconds=10, store=store).batches == [[1, 2]]
+    source.records += records(3)
+    assert run(source, seconds=10, store=store, function_name="another").batches == [[1, 2, 3]]
+    assert run(source, seconds=10, store=store).batches == [[3]]
 
 
 def test_a_mapping_that_was_disabled_from_the_start_is_disabled_after_its_creation():

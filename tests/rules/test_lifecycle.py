@@ -93,6 +93,12 @@ def test_a_limit_of_nothing_is_not_no_limit():
 # States
 
 
+def test_the_states_are_lambdas_seven_words():
+    """R-STATE-1."""
+    words = ["Creating", "Enabling", "Enabled", "Disabling", "Disabled", "Updating", "Deleting"]
+    assert [state.value for state in State] == words
+
+
 @pytest.mark.parametrize(
     ("before", "now", "state"),
     [

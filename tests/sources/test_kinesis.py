@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import aclosing
+from random import Random
 
+import anyio
 import pytest
 
 from poller.aws import BadArgument
 from poller.errors import PositionLost, SourceGone, Unavailable
-from poller.model import TRIM_HORIZON, Position, SequenceNumber, ShardId
+from poller.model import TRIM_HORIZON, Listing, Position, SequenceNumber, Shard, ShardId
+from poller.sources.kinesis import KinesisSource
+from tests.fakes import Heard
 from tests.sources.wire import KINESIS_ARN, Service, error, source
+from tests.virtual import VirtualClock, run_virtually
 
 SHARD = ShardId("shardId-000000000006")
 NUMBER = "49590338271490256608559692538361571095921575989136588898"
@@ -56,6 +62,12 @@ async def test_an_arrival_time_may_come_in_any_form_of_a_number(stamp):
         (record,) = (await stream.records(SHARD, "it")).records
     assert record.arrived_at == float(stamp)
     assert json.loads(record.body)["kinesis"]["approximateArrivalTimestamp"] == float(stamp)
+
+
+async def test_the_largest_record_goes_through():
+    """R-KIN-8: 10 MiB of data."""
+    data = "A" * (-(-10 * 1024 * 1024 // 3) * 4)
+    assert json.loads((await one({**RAW, "Data": data})).body)["kinesis"]["data"] == data
 
 
 async def test_odd_keys_and_empty_data_go_through():
@@ -133,6 +145,63 @@ async def test_thousands_of_shards_are_listed_page_by_page():
     assert len(listing.shards) == 3500
     assert listing.retention_seconds == 48 * 3600  # R-KIN-6
     assert [sorted(question) for question in service.questions("ListShards")] == [["StreamARN"]] + [["NextToken"]] * 3
+
+
+@pytest.mark.parametrize("mode", ["PROVISIONED", "ON_DEMAND", None])
+async def test_the_mode_of_a_stream_makes_no_difference(mode):
+    """R-KIN-9."""
+    details = {"StreamModeDetails": {"StreamMode": mode}} if mode else {}
+    summary = {"StreamDescriptionSummary": {"RetentionPeriodHours": 48, **details}}
+    service = Service(ListShards={"Shards": [listed(1)]}, DescribeStreamSummary=summary, GetRecords=page(RAW))
+    async with source(service, "kinesis") as stream:
+        listing = await stream.listing()
+        (record,) = (await stream.records(SHARD, "it")).records
+    assert listing == Listing((Shard(ShardId("s-1"), hashes=(0, 1)),), 48 * 3600)
+    assert record.sequence_number == NUMBER
+    assert [operation for operation, _ in service.asked] == ["ListShards", "DescribeStreamSummary", "GetRecords"]
+
+
+class Behind:
+    """The SDK's client of a stream in which there is always more to read; keeps when records were asked for."""
+
+    def __init__(self):
+        self.moments = []
+
+    async def client(self, service, region):
+        return self
+
+    async def get_shard_iterator(self, **question):
+        return {"ShardIterator": "it"}
+
+    async def get_records(self, **question):
+        self.moments.append(anyio.current_time())
+        await anyio.sleep(0.01)
+        return page(RAW)
+
+
+def test_all_readings_of_a_shard_together_stay_within_five_calls_a_second():
+    """R-KIN-2: a second reading, as for a lane that fell behind, takes turns with the first."""
+    aws = Behind()
+
+    async def main():
+        stream = KinesisSource(
+            aws, arn=KINESIS_ARN, mapping="m", observer=Heard(), clock=VirtualClock(), random=Random(1)
+        )
+
+        async def read(how):
+            async with aclosing(how(SHARD, TRIM_HORIZON)) as pages:
+                async for _ in pages:
+                    pass
+
+        with anyio.move_on_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(read, stream.read)
+                tasks.start_soon(read, stream.reread)
+
+    run_virtually(main)
+    for start in aws.moments:
+        assert sum(start <= at < start + 1 for at in aws.moments) <= 5
+    assert len(aws.moments) >= 80
 
 
 async def test_a_merged_shard_has_two_parents_and_closed_ones_are_known():
