@@ -108,6 +108,10 @@ class Lane:
         self._batcher.add(wanted, anyio.current_time())
         self._progress.take(wanted, to)
 
+    def pass_by(self, missed: Sequence[Record], to: Position) -> None:
+        """The shard was read up to ``to``, with these records of this lane, which must be read for it once more."""
+        self._progress.pass_by(missed, to)
+
     async def run(self, scope: StopScope) -> None:
         """Returns when the reading has ended and all of the lane is done."""
         while True:

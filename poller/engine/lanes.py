@@ -47,7 +47,10 @@ class Lanes:
         for lane, share in zip(self._lanes, by_lane(page.records, len(self._lanes)), strict=True):
             fresh = self._progress.without_done(_after(share, lane.taken_to))
             # One that is behind the page's start would skip what lies between.
-            if precedes(lane.taken_to, start) or (fresh and lane.is_full) or not precedes(lane.taken_to, end):
+            if precedes(lane.taken_to, start) or (fresh and lane.is_full):
+                lane.pass_by(fresh, end)
+                continue
+            if not precedes(lane.taken_to, end):
                 continue
             wanted = [record for record in fresh if self._filters.wants(record)]
             lane.take(wanted, end)

@@ -38,6 +38,8 @@ class LaneProgress:
         self.taken_to = start
         self._settled_to = start
         self._undone: deque[Record] = deque()
+        self._missed_to: Position | None = None
+        self._missed_at = 0.0
 
     @property
     def done_to(self) -> Position:
@@ -49,15 +51,33 @@ class LaneProgress:
         """The oldest record that is not done."""
         return self._undone[0] if self._undone else None
 
+    @property
+    def oldest_at(self) -> float | None:
+        """When the oldest record that is not done reached the stream, or a moment before; ``None`` if all is done."""
+        if self._undone:
+            return self._undone[0].arrived_at
+        return None if self._missed_to is None else self._missed_at
+
     def take(self, wanted: Sequence[Record], to: Position) -> None:
         """The lane was read up to ``to``, and ``wanted`` is what it must deliver of it."""
         if not self._undone:
             self._settled_to = self.taken_to
         self._undone.extend(wanted)
         self.taken_to = to
+        if self._missed_to is not None and not precedes(to, self._missed_to):
+            self._missed_to = None
+        elif wanted:
+            self._missed_at = wanted[-1].arrived_at  # what it missed next is no older
+
+    def pass_by(self, missed: Sequence[Record], to: Position) -> None:
+        """The shard was read up to ``to`` while the lane could take nothing; ``missed`` are its records in that."""
+        if missed and self._missed_to is None:
+            self._missed_at = missed[0].arrived_at
+        if missed and (self._missed_to is None or precedes(self._missed_to, to)):
+            self._missed_to = to
 
     def settle(self, done: Sequence[Record]) -> None:
-        """The oldest records of the lane are done."""
+        """The oldest records of the lane, of those that it took, are done."""
         for record in done:
             assert self._undone.popleft() is record, "records are settled in order"
         if done:
@@ -96,7 +116,7 @@ class Progress:
     @property
     def oldest_at(self) -> float | None:
         """When the oldest record that is not done reached the stream, epoch seconds; ``None`` if all is done."""
-        return min((lane.oldest.arrived_at for lane in self.lanes if lane.oldest), default=None)
+        return min((lane.oldest_at for lane in self.lanes if lane.oldest_at is not None), default=None)
 
     def settle(self, lane: int, done: Sequence[Record]) -> None:
         self.lanes[lane].settle(done)

@@ -1,21 +1,24 @@
-"""``python -m tests.simulation.run SEED [LINES]``: this file replays one world and prints its last lines."""
+"""``python -m tests.simulation.run SEED [LINES] [--day]``: this file replays one world and prints its last lines."""
 
 from __future__ import annotations
 
 import sys
 import time
 
+from tests.simulation.settings import DAY, MINUTES
 from tests.simulation.world import run_seed
 
 
 def main(arguments: list[str]) -> int:
-    seed, lines = int(arguments[0]), int(arguments[1]) if len(arguments) > 1 else 1_000_000
+    span = DAY if "--day" in arguments else MINUTES
+    seed, *lines = [int(each) for each in arguments if each != "--day"]
     started = time.process_time()
-    result = run_seed(seed)
-    print(*result.history.timeline().splitlines()[-lines:], sep="\n")
+    result = run_seed(seed, span)
+    told = result.history.timeline().splitlines()
+    print(*told[-(lines[0] if lines else len(told)) :], sep="\n")
     print(*result.violations[:20], sep="\n")
     print(f"seed {seed}: {len(result.violations)} violations, {result.seconds:.0f} virtual seconds, ", end="")
-    print(f"{time.process_time() - started:.2f} s, trace {result.trace[:16]}, seen {result.seen}")
+    print(f"{time.process_time() - started:.2f} s, trace {result.trace[:16]}, seen {dict(result.faults.seen)}")
     return 1 if result.violations else 0
 
 

@@ -12,12 +12,28 @@ from poller.errors import PositionLost, Unavailable
 from poller.model import Position, Record, Shard, ShardId
 from poller.sources.polling import Answer
 from tests.builders import record
-from tests.simulation.history import History, Put, Resharded, Trimmed, Unwanted
+from tests.history import entries
+from tests.history.log import History
 from tests.virtual import EPOCH
 
-ITERATOR_SECONDS = 300.0
 CALLS_PER_SECOND = 5
 HASHES = 1000
+
+CANARY = "canary-5d1f0c"
+"""In every record; never in logs or metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the services differ in; a stream that rotates replaces a shard by one child now and then."""
+
+    name: str
+    iterator_seconds: float
+    rotates: bool
+
+
+KINESIS = Kind("kinesis", 300.0, rotates=False)
+DYNAMODB = Kind("dynamodb", 900.0, rotates=True)
 
 
 @dataclass
@@ -31,34 +47,51 @@ class SimShard:
     records: list[Record] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     trimmed: int = 0  # sequence numbers up to here are gone
-    closed: bool = False
+    closed_at: float | None = None
     calls: list[float] = field(default_factory=list)
+
+    @property
+    def closed(self) -> bool:
+        return self.closed_at is not None
 
 
 class SimStream:
-    """A stream that splits, merges, trims, and expires iterators; time is the running loop's."""
+    """A stream that splits, merges, rotates, trims, and expires iterators; time is the running loop's."""
 
-    def __init__(self, history: History, *, shards: int, page_records: int, wants) -> None:
+    def __init__(self, history: History, *, kind: Kind, shards: int, page_records: int, wants) -> None:
         self._history = history
         self._wants = wants
+        self._first_shards = shards
+        self.kind = kind
         self.page_records = page_records
+        self.created_at = EPOCH - 100.0
         self.shards: dict[str, SimShard] = {}
-        self._last = 95  # the first numbers have two digits, the next ones three: text would compare wrongly
+        self._made = 0
+        self.last = 95  # the first numbers have two digits, the next ones three: text would compare wrongly
         self._iterators: dict[str, tuple[str, int, float]] = {}
-        width = HASHES // shards
-        for index in range(shards):
-            self._add(index * width, HASHES if index == shards - 1 else (index + 1) * width, ())
+        self._iterators_made = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        width = HASHES // self._first_shards
+        for index in range(self._first_shards):
+            last = index == self._first_shards - 1
+            self._add(index * width, HASHES if last else (index + 1) * width, ())
 
     # What producers and operators do
 
-    def put(self, key: int) -> None:
+    def put(self, key: int) -> int:
         shard = next(each for each in self.open_shards() if each.low <= key % HASHES < each.high)
-        self._last += 1 + self._last % 3
-        shard.numbers.append(self._last)
-        shard.records.append(record(self._last, key=f"k-{key}", arrived_at=EPOCH + anyio.current_time()))
-        self._history.add(Put(anyio.current_time(), shard.id, self._last, f"k-{key}"))
+        self.last += 1 + self.last % 3
+        shard.numbers.append(self.last)
+        shard.records.append(record(self.last, key=f"k-{key}", arrived_at=self._arrival(), canary=CANARY))
+        self._history.add(entries.Put(anyio.current_time(), shard.id, self.last, f"k-{key}"))
         if not self._wants(key):
-            self._history.add(Unwanted(anyio.current_time(), shard.id, self._last))
+            self._history.add(entries.Unwanted(anyio.current_time(), shard.id, self.last))
+        return self.last
+
+    def _arrival(self) -> float:
+        return EPOCH + anyio.current_time()
 
     def split(self, shard: SimShard) -> bool:
         if shard.high - shard.low < 2:
@@ -74,31 +107,55 @@ class SimStream:
         self._reshard((one, two), ((one.low, two.high),))
         return True
 
+    def rotate(self, shard: SimShard) -> bool:
+        self._reshard((shard,), ((shard.low, shard.high),))
+        return True
+
     def trim(self, shard: SimShard, count: int) -> None:
         """Throws away the oldest ``count`` records."""
         gone, shard.numbers = shard.numbers[:count], shard.numbers[count:]
         shard.records = shard.records[count:]
         if gone:
             shard.trimmed = gone[-1]
-            self._history.add(Trimmed(anyio.current_time(), shard.id, tuple(gone)))
+            self._history.add(entries.Trimmed(anyio.current_time(), shard.id, tuple(gone)))
+
+    def grow_old(self, retention_seconds: float) -> bool:
+        """Trims what is too old, and forgets closed shards that hold nothing any more; whether something went."""
+        oldest_at = EPOCH + anyio.current_time() - retention_seconds
+        before = self.last_trimmed()
+        for shard in list(self.shards.values()):
+            self.trim(shard, bisect.bisect_left(shard.records, oldest_at, key=lambda each: each.arrived_at))
+            if shard.closed_at is not None and EPOCH + shard.closed_at < oldest_at:
+                del self.shards[shard.id]
+                self._history.add(entries.Vanished(anyio.current_time(), shard.id))
+        return self.last_trimmed() != before
+
+    def last_trimmed(self) -> tuple[int, ...]:
+        return tuple(shard.trimmed for shard in self.shards.values())
+
+    def make_anew(self) -> None:
+        """Deletes the stream, and makes one of the same name: its shards have the same names again."""
+        self._history.add(entries.Remade(anyio.current_time()))
+        self.shards.clear()
+        self._made = 0
+        self.created_at = EPOCH + anyio.current_time()
+        self._begin()
 
     def open_shards(self) -> list[SimShard]:
         return [shard for shard in self.shards.values() if not shard.closed]
 
-    def expire_iterators(self) -> None:
-        self._iterators = {token: (shard, after, -1e9) for token, (shard, after, _) in self._iterators.items()}
-
     def _add(self, low: int, high: int, parents: tuple[str, ...]) -> SimShard:
-        shard = SimShard(f"shard-{len(self.shards):03}", low, high, parents)
+        shard = SimShard(f"shard-{self._made:03}", low, high, parents, trimmed=self.last)
+        self._made += 1
         self.shards[shard.id] = shard
         return shard
 
     def _reshard(self, parents: tuple[SimShard, ...], ranges: tuple[tuple[int, int], ...]) -> None:
         for parent in parents:
-            parent.closed = True
+            parent.closed_at = anyio.current_time()
         names = tuple(parent.id for parent in parents)
         children = tuple(self._add(low, high, names).id for low, high in ranges)
-        self._history.add(Resharded(anyio.current_time(), names, children))
+        self._history.add(entries.Resharded(anyio.current_time(), names, children))
 
     # What the service answers
 
@@ -116,15 +173,15 @@ class SimStream:
             if after < shard.trimmed:
                 raise PositionLost(f"{after} is older than the trim point {shard.trimmed}")
         elif position.timestamp is not None:
-            older = [int(r.sequence_number) for r in shard.records if r.arrived_at < position.timestamp]
-            after = max(older, default=after)
+            older = bisect.bisect_left(shard.records, position.timestamp, key=lambda each: each.arrived_at)
+            after = shard.numbers[older - 1] if older else after
         return self._token(shard_id, after)
 
     def records(self, shard_id: ShardId, iterator: str) -> Answer:
         shard = self._known(shard_id)
         now = anyio.current_time()
         of, after, issued_at = self._iterators.get(iterator, ("", 0, -1e9))
-        if of != shard_id or now - issued_at > ITERATOR_SECONDS:
+        if of != shard_id or now - issued_at > self.kind.iterator_seconds:
             raise Expired("the iterator has expired")
         if after < shard.trimmed:
             raise PositionLost(f"{after} is older than the trim point {shard.trimmed}")
@@ -134,9 +191,9 @@ class SimStream:
         shard.calls.append(now)
         start = bisect.bisect_right(shard.numbers, after)
         page = tuple(shard.records[start : start + self.page_records])
-        rest = shard.records[start + len(page) :]
-        behind = EPOCH + now - rest[0].arrived_at if rest else 0.0
-        if shard.closed and not rest:
+        more = start + len(page) < len(shard.records)
+        behind = EPOCH + now - shard.records[start + len(page)].arrived_at if more else 0.0
+        if shard.closed and not more:
             return Answer(page, None, 0.0, ended=True)
         return Answer(page, self._token(shard_id, int(page[-1].sequence_number) if page else after), behind)
 
@@ -146,6 +203,10 @@ class SimStream:
         return self.shards[shard]
 
     def _token(self, shard: str, after: int) -> str:
-        token = f"{shard}/{after}/{len(self._iterators)}"
+        self._iterators_made += 1
+        token = f"{shard}/{after}/{self._iterators_made}"
         self._iterators[token] = (shard, after, anyio.current_time())
+        if self._iterators_made % 1000 == 0:
+            alive = anyio.current_time() - self.kind.iterator_seconds
+            self._iterators = {name: each for name, each in self._iterators.items() if each[2] >= alive}
         return token
