@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NewType
 
 ShardId = NewType("ShardId", str)
@@ -25,18 +25,26 @@ class Position:
     """
 
     text: str
+    place: Place = field(init=False, repr=False, compare=False)
+    """Sequence numbers compare as integers, never as text (R-KIN-10, R-PORT-7). Kept, as every record is compared."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "place", self._placed())
+
+    def _placed(self) -> Place:
         kind, _, value = self.text.partition(":")
         match kind:
-            case "TRIM_HORIZON" | "SHARD_END" if not value:
-                return
+            case "TRIM_HORIZON" if not value:
+                return 0, 0, 0.0
             case "AFTER" if all(part.isascii() and part.isdigit() for part in value.split(":", 1)):
-                return
+                number, _, inner = value.partition(":")
+                return 1, int(number), int(inner) if inner else _WHOLE
+            case "SHARD_END" if not value:
+                return 2, 0, 0.0
             case "AT_TIMESTAMP":
                 float(value)
-            case _:
-                raise ValueError(f"not a position: {self.text!r}")
+                return 0, 0, 0.0
+        raise ValueError(f"not a position: {self.text!r}")
 
     @classmethod
     def after(cls, sequence_number: SequenceNumber, inner: int | None = None) -> Position:
@@ -63,14 +71,6 @@ class Position:
         """Epoch seconds; ``None`` unless the position is ``AT_TIMESTAMP:...``."""
         kind, _, value = self.text.partition(":")
         return float(value) if kind == "AT_TIMESTAMP" else None
-
-    @property
-    def place(self) -> Place:
-        """Sequence numbers compare as integers, never as text (R-KIN-10, R-PORT-7)."""
-        if self.text == "SHARD_END":
-            return 2, 0, 0.0
-        number, inner = self.sequence_number, self.inner
-        return (0, 0, 0.0) if number is None else (1, int(number), _WHOLE if inner is None else inner)
 
     def __str__(self) -> str:
         return self.text

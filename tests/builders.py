@@ -16,9 +16,9 @@ from tests.virtual import EPOCH
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
 
 
-def record(number: int, *, key: str = "k", arrived_at: float = EPOCH, size: int = 0, canary: str = "") -> Record:
-    """A record whose body is a Kinesis event record of at least ``size`` bytes, with ``canary`` in its data."""
-    body = {"kinesis": {"sequenceNumber": str(number), "partitionKey": key, "data": canary + "x" * size}}
+def record(number: int, *, key: str = "k", arrived_at: float = EPOCH, size: int = 0) -> Record:
+    """A record whose body is a Kinesis event record of at least ``size`` bytes."""
+    body = {"kinesis": {"sequenceNumber": str(number), "partitionKey": key, "data": "x" * size}}
     return Record(SequenceNumber(str(number)), key, arrived_at, json.dumps(body).encode())
 
 

@@ -108,4 +108,5 @@ def _after(share: Sequence[Record], position: Position) -> Sequence[Record]:
     """Mostly all of it."""
     if not share or position.place < share[0].place:
         return share
-    return [record for record in share if position.place < record.place]
+    place = position.place
+    return [record for record in share if place < record.place]

@@ -36,7 +36,7 @@ class Span:
 
 MINUTES = Span(
     faulty_seconds=300.0,
-    records_per_second=(0.3, 1.0, 4.0),
+    records_per_second=(0.3, 1.0, 2.5),
     chaos=(10.0, 40.0, NEVER),
     reshards=(20.0, 80.0, NEVER),
     outages=(60.0, NEVER, NEVER),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from asyncio import get_running_loop
-from dataclasses import replace
 
 import anyio
 from anyio.abc import TaskGroup
@@ -129,7 +128,7 @@ class SimStore:
         await self._call(self._shared.release, lease)
 
     async def save(self, lease, checkpoint):
-        await self._call(self._shared.save, lease, replace(checkpoint))
+        await self._call(self._shared.save, lease, checkpoint)
 
     async def forget(self, mapping, shards):
         await self._call(self._shared.forget, mapping, shards)

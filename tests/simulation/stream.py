@@ -9,9 +9,8 @@ import anyio
 
 from poller.aws import Expired, NotFound
 from poller.errors import PositionLost, Unavailable
-from poller.model import Position, Record, Shard, ShardId
+from poller.model import Position, Record, SequenceNumber, Shard, ShardId
 from poller.sources.polling import Answer
-from tests.builders import record
 from tests.history import entries
 from tests.history.log import History
 from tests.virtual import EPOCH
@@ -84,14 +83,11 @@ class SimStream:
         shard = next(each for each in self.open_shards() if each.low <= key % HASHES < each.high)
         self.last += 1 + self.last % 3
         shard.numbers.append(self.last)
-        shard.records.append(record(self.last, key=f"k-{key}", arrived_at=self._arrival(), canary=CANARY))
+        shard.records.append(_record(self.last, f"k-{key}"))
         self._history.add(entries.Put(anyio.current_time(), shard.id, self.last, f"k-{key}"))
         if not self._wants(key):
             self._history.add(entries.Unwanted(anyio.current_time(), shard.id, self.last))
         return self.last
-
-    def _arrival(self) -> float:
-        return EPOCH + anyio.current_time()
 
     def split(self, shard: SimShard) -> bool:
         if shard.high - shard.low < 2:
@@ -210,3 +206,8 @@ class SimStream:
             alive = anyio.current_time() - self.kind.iterator_seconds
             self._iterators = {name: each for name, each in self._iterators.items() if each[2] >= alive}
         return token
+
+
+def _record(number: int, key: str) -> Record:
+    body = f'{{"kinesis":{{"sequenceNumber":"{number}","partitionKey":"{key}","data":"{CANARY}"}}}}'
+    return Record(SequenceNumber(str(number)), key, EPOCH + anyio.current_time(), body.encode())
