@@ -62,8 +62,8 @@ class BudgetJudge(Judge):
         self._given_up.update((*tenure, number) for number in entry.numbers)
         if entry.condition == "RetryAttemptsExhausted" and self.promises.retries_max is not None:
             tries, shard = self._tries[tenure], self.shards[entry.shard]
-            never_sent = shard.unwanted | shard.trimmed
-            early = [n for n in entry.numbers if tries[n] <= self.promises.retries_max and n not in never_sent]
+            over = shard.resolved | shard.trimmed  # these lie between, and were not sent
+            early = [n for n in entry.numbers if tries[n] <= self.promises.retries_max and n not in over]
             if early:
                 self.broken(entry, f"I8 {entry.shard}: given up before its retries were used: {early[:10]}")
 

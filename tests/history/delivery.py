@@ -40,6 +40,7 @@ class DeliveryJudge(Judge):
         if shard.began and not shard.of_another_stream:
             self.broken(entry, f"I4 {entry.shard}: its row was lost, and it begins again")
         shard.saved, shard.finished, shard.began, shard.of_another_stream = 0, False, True, False
+        shard.leave_out(shard.trimmed)
         kind, _, value = entry.position.partition(":")
         if kind == "AT_TIMESTAMP":
             start = float(value) - self.promises.epoch

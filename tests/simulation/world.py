@@ -11,7 +11,7 @@ import gc
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from random import Random
 
 import anyio
@@ -51,10 +51,10 @@ class Result:
     history: History
     faults: Faults
     seconds: float
-    deliveries: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.deliveries = sum(isinstance(entry, entries.Attempted) for entry in self.history.entries)
+    @property
+    def attempts(self) -> int:
+        return sum(isinstance(entry, entries.Attempted) for entry in self.history.entries)
 
     @property
     def trace(self) -> str:

@@ -1,0 +1,2 @@
+def missing(pairs, seeds):
+    return []
