@@ -365,6 +365,27 @@ def test_a_handler_of_many_minutes_keeps_its_lease():
     run_virtually(main)
 
 
+def test_one_slow_renewal_costs_no_lease():
+    """It is given up in time for another try within the trusted time."""
+    source = ScriptedSource()
+    source.add(records(1))
+
+    class SlowOnce(MemoryStore):
+        renewals = 0
+
+        async def renew(self, lease):
+            self.renewals += 1
+            if self.renewals == 1:
+                await anyio.sleep(30)
+            return await super().renew(lease)
+
+    seen = run(source, ScriptedTarget(seconds=40.0, random=Steady()), store=SlowOnce(VirtualClock()))
+    assert seen.batches == [[1]]
+    assert not seen.heard.of(LeaseWasLost)
+    (trouble,) = seen.heard.of(MappingTroubled)
+    assert trouble.problem == "the leases were not renewed within 3 seconds"
+
+
 def test_a_silent_owners_shard_is_taken_over_after_a_lease_time_and_the_silent_one_is_fenced():
     """R-PORT-2; no clock is compared."""
     source = ScriptedSource()
