@@ -171,7 +171,7 @@ def test_a_gap_is_told_with_its_bounds_and_reading_goes_on():
 
 
 def test_a_gap_before_the_first_wanted_record_leads_back_to_the_starting_moment():
-    """R-POS-1, R-DDB-10: going to the oldest record instead would deliver what was there before the mapping."""
+    """R-POS-1: going to the oldest record instead would deliver what was there before the mapping."""
     source = ScriptedSource()
     source.pages["shard-0"].append(PositionLost("trimmed while older records were left out"))
     run(source, seconds=10, starting_position="LATEST")
