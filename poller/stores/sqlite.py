@@ -122,9 +122,8 @@ class SqliteStore:
         return taken if await self._commits.do(take) else None
 
     async def renew(self, lease: Lease) -> Lease | None:
-        command = f"UPDATE shards SET counter = ? WHERE {_IS_OWNERS}"
-        renewed = replace(lease, counter=lease.counter + 1)
-        return renewed if await self._changes(command, (renewed.counter, *_fence(lease))) else None
+        command = f"UPDATE shards SET counter = counter + 1 WHERE {_IS_OWNERS}"  # moves, though an answer was lost
+        return replace(lease, counter=lease.counter + 1) if await self._changes(command, _fence(lease)) else None
 
     async def release(self, lease: Lease) -> None:
         await self._changes(f"UPDATE shards SET owner = NULL WHERE {_IS_OWNERS}", _fence(lease))
@@ -191,7 +190,7 @@ def _checkpoint_values(checkpoint: Checkpoint) -> tuple[object, ...]:
     return (
         str(checkpoint.position),
         checkpoint.arrived_at,
-        checkpoint.last_outcome,
+        checkpoint.last_outcome.encode(errors="replace").decode(),  # half a surrogate pair is no text for SQLite
         json.dumps([[str(position) for position in lanes] for lanes in (checkpoint.lanes, *checkpoint.earlier)]),
         json.dumps(window and [window.start, window.end, window.state.decode(), window.opened]),
     )
