@@ -103,6 +103,26 @@ def leaves(event, context):
     sys.exit(3)
 
 
+class TimedOut(BaseException):
+    """As those of gevent and func_timeout."""
+
+
+def sync_runs_out_of_time(event, context):
+    raise TimedOut("too slow")
+
+
+async def async_runs_out_of_time(event, context):
+    raise TimedOut("too slow")
+
+
+def is_interrupted(event, context):
+    raise KeyboardInterrupt
+
+
+def raises_half_a_character(event, context):
+    raise ValueError("no such order: \ud83d")
+
+
 async def cancels_itself(event, context):
     raise anyio.get_cancelled_exc_class()
 
@@ -138,6 +158,10 @@ class Callable:
         (sync_raises, r"ValueError: no such order \(test_python.py:\d+ in sync_raises\)"),
         (async_raises, r"KeyError: 'id' \(test_python.py:\d+ in async_raises\)"),
         (leaves, "SystemExit: 3"),
+        (sync_runs_out_of_time, "TimedOut: too slow"),
+        (async_runs_out_of_time, "TimedOut: too slow"),
+        (is_interrupted, "KeyboardInterrupt"),
+        (raises_half_a_character, r"ValueError: no such order: \\ud83d \("),
         (cancels_itself, "the handler cancelled itself"),
         (Callable(), "OSError: disk"),
         (raises_what_cannot_be_told, r"Unspeakable: \(its text cannot be had: OSError\)"),
