@@ -99,6 +99,9 @@ def load(path: Path, *, now: float, environ: Mapping[str, str]) -> Settings:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError((_syntax_problem(path, text, error),)) from error
+    except (ValueError, RecursionError) as error:
+        problem = "a number has thousands of digits, or brackets are nested as deeply"
+        raise ConfigError((f"{path}: not usable: {problem}; look for a very long line",)) from error
     complaints = Complaints(path, key_lines(text))
     values = expanded(raw, (), complaints, environ)
     assert isinstance(values, dict)
