@@ -302,7 +302,7 @@ async def test_a_stream_that_is_gone_says_so_in_the_words_of_its_service(code, t
 async def test_a_position_that_kinesis_refuses_is_lost():
     async with source(Service(GetShardIterator=error("InvalidArgumentException")), "kinesis") as stream:
         with pytest.raises(PositionLost):
-            await stream.iterator(SHARD, Position.after(SequenceNumber("7")))
+            await anext(stream.read(SHARD, Position.after(SequenceNumber("7"))))
 
 
 @pytest.mark.parametrize(

@@ -251,6 +251,19 @@ def test_a_trimmed_position_is_told_to_the_shard():
         read(ScriptedCalls(answer(1), PositionLost("trimmed")))
 
 
+def test_a_refused_start_without_a_number_is_a_trouble_like_others():
+    class Refusing(ScriptedCalls):
+        async def iterator(self, shard, position):
+            if not self.positions:
+                self.positions.append(str(position))
+                raise BadArgument("odd")
+            return await super().iterator(shard, position)
+
+    got, heard, _ = read(Refusing(answer(1)), position=Position.at_timestamp(1.5))
+    assert got == [1]
+    assert "error" in [event.result for event in heard.of(Polled)]
+
+
 def test_a_trim_before_the_first_record_is_no_loss_of_a_position():
     calls = ScriptedCalls(PositionLost("trimmed while it was fetched"), answer(9))
     got, _, _ = read(calls)
