@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 import time
+from contextlib import suppress
 from decimal import Decimal
 
 import anyio
@@ -79,6 +80,16 @@ async def test_an_async_handler_runs_on_the_loop_and_is_cancelled_at_its_time_ou
     outcome = await invoke(handler, timeout_seconds=0.1)
     assert outcome == FunctionFailed("Task timed out after 0.10 seconds")
     assert ended == [0]
+
+
+async def test_an_async_handler_that_swallows_its_time_out_has_not_succeeded():
+    """R-INV-4: its records were not worked on."""
+
+    async def handler(event, context):
+        with suppress(anyio.get_cancelled_exc_class()):
+            await anyio.sleep(60)
+
+    assert await invoke(handler, timeout_seconds=0.1) == FunctionFailed("Task timed out after 0.10 seconds")
 
 
 async def test_a_sync_handler_that_outlives_its_time_out_is_a_function_error_at_once():
