@@ -79,10 +79,10 @@ class PythonTarget:
             invoked_function_arn=self._function_arn,
             deadline=time.monotonic() + self._timeout_seconds,
         )
-        with anyio.move_on_after(self._timeout_seconds) as limit:
+        with anyio.move_on_after(self._timeout_seconds):
             outcome = await self._answer(invocation, context)
-            if not limit.cancel_called:  # else a handler that swallows its cancellation would pass for one that is done
-                return outcome
+            await checkpoint_if_cancelled()  # a handler that swallowed its cancellation is not one that is done
+            return outcome
         return FunctionFailed(f"Task timed out after {self._timeout_seconds:.2f} seconds")
 
     async def aclose(self) -> None:

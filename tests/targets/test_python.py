@@ -90,6 +90,9 @@ async def test_an_async_handler_that_swallows_its_time_out_has_not_succeeded():
             await anyio.sleep(60)
 
     assert await invoke(handler, timeout_seconds=0.1) == FunctionFailed("Task timed out after 0.10 seconds")
+    with anyio.move_on_after(0.1) as stop:
+        await invoke(handler, timeout_seconds=30)
+    assert stop.cancelled_caught, "nor has it when it is stopped"
 
 
 async def test_a_sync_handler_that_outlives_its_time_out_is_a_function_error_at_once():
