@@ -199,7 +199,8 @@ def _role(table: Table, key: str) -> str | None:
 def _check_url(table: Table, key: str, url: str) -> None:
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        named = bool(parts.hostname) and url.split() == [url]  # no blanks, which `urlsplit` takes or leaves out
+        good = parts.scheme in ("http", "https") and named and (parts.port is None or parts.port > 0)
     except ValueError:
         good = False
     if not good:

@@ -74,6 +74,7 @@ TABLE = [
         "15: functions.orders-handler.url: both handler and url are given; ",
     ),
     ("handler =", "url = 'ftp://h'", "14: functions.orders-handler.url: 'ftp://h' is not a URL; "),
+    ("handler =", "url = 'http://a b/'", "14: functions.orders-handler.url: 'http://a b/' is not a URL; "),
     ("timeout_sec", "timeout_seconds = 0", "15: functions.orders-handler.timeout_seconds: 0 is out of range; "),
     ("name =", "name = ' '", f"18: {MAPPING}.name: must be a readable text; "),
     ("event_source_arn", "", f"17: {MAPPING}.event_source_arn: Unrecognized event source. Give the ARN of a Kinesis "),
