@@ -303,6 +303,16 @@ def test_records_before_a_moment_are_left_out_until_the_first_one_after_it():
     assert read(calls, position=Position.at_timestamp(EPOCH), skip_before=EPOCH)[0] == [2, 3]
 
 
+def test_a_trim_among_the_records_that_are_left_out_is_no_loss_and_brings_none_of_them():
+    """R-DDB-6, R-DDB-10: LATEST is a moment, and the oldest records before it may go while they are passed over."""
+    early = [Answer((record(number, arrived_at=EPOCH - 10),), "next", 0.0) for number in (1, 2)]
+    calls = ScriptedCalls(early[0], PositionLost("trimmed"), early[1], answer(3))
+    got, heard, _ = read(calls, position=Position.at_timestamp(EPOCH), skip_before=EPOCH)
+    assert got == [3]
+    assert [event.result for event in heard.of(Polled)][:4] == ["records", "error", "records", "records"]
+    assert set(calls.positions) == {str(Position.at_timestamp(EPOCH))}
+
+
 def aggregate(number, *indices):
     """The inner records of one sequence number, the last of which has no index."""
     return tuple(replace(record(number), inner=each) for each in (*indices, None))
