@@ -213,7 +213,7 @@ class Supervisor:
 
     async def _read(self, row: Row, held: Held) -> None:
         here = Surroundings(self._mapping.name, row.shard, self._observer, self._clock, self._random)
-        progress = Progress(row.checkpoint, self._mapping.lanes)
+        progress = Progress(row.checkpoint, self._mapping.lanes, by_inner_keys=self._mapping.deaggregate)
         reader = ShardReader(
             here,
             source=self._source,

@@ -193,17 +193,21 @@ def _fence(lease: Lease) -> tuple[object, ...]:
 def _checkpoint_values(checkpoint: Checkpoint) -> tuple[object, ...]:
     """Position, arrival, last outcome, lanes and tumbling window, as columns."""
     window = checkpoint.window
+    lanes = [[str(position) for position in each] for each in (checkpoint.lanes, *checkpoint.earlier)]
     return (
         str(checkpoint.position),
         checkpoint.arrived_at,
         checkpoint.last_outcome.encode(errors="replace").decode(),  # half a surrogate pair is no text for SQLite
-        json.dumps([[str(position) for position in lanes] for lanes in (checkpoint.lanes, *checkpoint.earlier)]),
+        json.dumps({"by_inner_keys": lanes} if checkpoint.by_inner_keys else lanes),
         json.dumps(window and [window.start, window.end, window.state.decode(), window.opened]),
     )
 
 
 def _checkpoint(position: str, arrived_at: str | None, last_outcome: str, lanes: str, tumbling: str) -> Checkpoint:
-    current, *earlier = [tuple(Position(each) for each in positions) for positions in json.loads(lanes)] or [()]
+    said = json.loads(lanes)
+    by_inner_keys = isinstance(said, dict)
+    texts = said["by_inner_keys"] if by_inner_keys else said
+    current, *earlier = [tuple(Position(each) for each in positions) for positions in texts] or [()]
     start, end, state, opened = json.loads(tumbling) or (0, 0, "", False)
     return Checkpoint(
         Position(position),
@@ -212,6 +216,7 @@ def _checkpoint(position: str, arrived_at: str | None, last_outcome: str, lanes:
         lanes=current,
         earlier=tuple(earlier),
         window=Window(start, end, state.encode(), opened) if end else None,
+        by_inner_keys=by_inner_keys,
     )
 
 

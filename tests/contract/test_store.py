@@ -206,6 +206,7 @@ async def test_lanes_and_window_are_saved_with_the_position(store):
         lanes=(Position("AFTER:5"), Position("AFTER:9:2"), Position("AT_TIMESTAMP:7.000")),
         earlier=((Position("AFTER:5"), Position("AFTER:6")), (Position("AFTER:9"),)),
         window=Window(60, 90, '{"größe": 1}'.encode(), opened=True),
+        by_inner_keys=True,
     )
     await store.save(lease, full)
     assert (await only(store)).checkpoint == full
