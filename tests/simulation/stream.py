@@ -81,7 +81,7 @@ class SimStream:
 
     def put(self, key: int) -> int:
         shard = next(each for each in self.open_shards() if each.low <= key % HASHES < each.high)
-        self.last += 1 + self.last % 3
+        self.last += 1 + (self.last * 2654435761 >> 16) % 3  # the next one may follow at once, or not
         shard.numbers.append(self.last)
         shard.records.append(_record(self.last, f"k-{key}"))
         self._history.add(entries.Put(anyio.current_time(), shard.id, self.last, f"k-{key}"))
@@ -172,6 +172,9 @@ class SimStream:
             older = bisect.bisect_left(shard.records, position.timestamp, key=lambda each: each.arrived_at)
             after = shard.numbers[older - 1] if older else after
         return self._token(shard_id, after)
+
+    def expire(self, iterator: str) -> None:
+        self._iterators.pop(iterator, None)
 
     def records(self, shard_id: ShardId, iterator: str) -> Answer:
         shard = self._known(shard_id)
