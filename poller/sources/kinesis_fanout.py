@@ -10,7 +10,7 @@ from poller.aws import Aws, translated
 from poller.model import Listing, Page, Position, Shard, ShardId
 from poller.ports import Clock, Observer
 from poller.rules.pacing import FANOUT, SubscriptionPace
-from poller.sources.event_json import sequence_number
+from poller.sources.event_json import number, sequence_number
 from poller.sources.kinesis import KinesisSource
 from poller.sources.polling import Answer
 from poller.sources.subscribing import ShardSubscribing
@@ -112,7 +112,7 @@ class Pushed:
             return Answer(
                 records,
                 None if following is None else sequence_number(following),
-                event["MillisBehindLatest"] / 1000,
+                number(event["MillisBehindLatest"]) / 1000,
                 ended=bool(event.get("ChildShards")),
                 read_to=read_to,
             )
