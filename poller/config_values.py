@@ -18,6 +18,7 @@ from poller.config_lines import KeyPath, dotted, line_of
 _PLACEHOLDER = re.compile(
     r"\$\$\{|\$\{(?:file:(?P<file>[^}]*)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^}]*)?)\}|\$\{"
 )
+_WHOLE_MAX = 1 << 63
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -181,6 +182,9 @@ def expanded(value: object, path: KeyPath, complaints: Complaints, environ: Mapp
         items = [expanded(item, (*path, index), complaints, environ) for index, item in enumerate(value)]
         # Places in arrays must stay, or later complaints would point beside the mark.
         return ["" if item is None else item for item in items]
+    if isinstance(value, int) and not -_WHOLE_MAX <= value < _WHOLE_MAX:
+        complaints.add(path, "the number is too large", "TOML's whole numbers have 64 bits")
+        return None
     if not isinstance(value, str):
         return value
     parts: list[str] = []

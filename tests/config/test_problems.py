@@ -223,9 +223,13 @@ def test_a_single_table_is_not_a_list_of_mappings(tmp_path: Path) -> None:
         ("a = 1\nb = \n", "2: not valid TOML: "),
         ("a = 1\na = 2\n", "2: not valid TOML: "),
         ("a = 1\n\nb = [1,\n", "3: not valid TOML: "),
+        ('a = 1\nb = "\u2028\u2028\u2028', "2: not valid TOML: "),
+        ("a = 1\nb = " + "[" * 2000 + "\nc = 1\n", "2: not valid TOML: nested too deeply; "),
+        ("a = 1\n[" + ".".join("b" * 2000) + "]\nc = 1\n", "2: not valid TOML: nested too deeply; "),
+        ("a = 1\nb = " + "9" * 5000 + "\nc = 1\n", "2: not valid TOML: a number is too long; "),
     ],
 )
-def test_a_slip_in_the_syntax_is_told_with_its_line(tmp_path: Path, text: str, start: str) -> None:
+def test_what_cannot_be_read_at_all_is_told_with_its_line(tmp_path: Path, text: str, start: str) -> None:
     (found,) = problems(tmp_path, text)
     assert found.startswith(start)
     assert "(at" not in found
@@ -287,3 +291,10 @@ def test_a_letter_too_few_in_any_one_key_names_exactly_that_key(
     lines[number - 1] = lines[number - 1].replace(key, misspelt, 1)
     (found,) = problems(tmp_path, "\n".join(lines))
     assert found.startswith(f"{number}: {table}.{misspelt}: unknown key; did you mean ")
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "0x" + "f" * 4400, str(2**63), str(-(2**63) - 1)])
+def test_a_number_beyond_64_bits_is_told(tmp_path: Path, number: str) -> None:
+    text = FULL.replace("drain_timeout_seconds = 25", f"drain_timeout_seconds = {number}")
+    (found,) = problems(tmp_path, text)
+    assert found == "3: worker.drain_timeout_seconds: the number is too large; TOML's whole numbers have 64 bits"
