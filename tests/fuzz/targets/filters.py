@@ -85,7 +85,7 @@ def _object(content):
 
 def _is_easy(text, event):
     """Whether the slow matcher can answer, and soon: it knows IPv4 only, and multiplies choices."""
-    nesting = text.count("{") + text.count("[")
+    nesting = sum(map(text.count, "{[."))
     if nesting > _DEPTH_MAX or _depth(event) > _DEPTH_MAX or not isinstance(event, dict):
         return False
     if "cidr" in text and not _plain_addresses(text, event):
