@@ -90,11 +90,10 @@ class SqliteStore:
             (mapping, shard.id, json.dumps(shard.parents), stream_created_at, *_checkpoint_values(point), now)
             for shard, point in shards
         ]
-        marks = ", ".join("?" * len(new[0])) if new else ""
+        insert = f"INSERT INTO shards ({_COLUMNS}) VALUES ({', '.join('?' * 10)}, NULL, 0, 0) ON CONFLICT DO NOTHING"
 
         def replace_and_add(database: sqlite3.Connection) -> None:
             database.executemany("DELETE FROM shards WHERE mapping = ? AND shard = ? AND stream_created_at IS ?", old)
-            insert = f"INSERT INTO shards ({_COLUMNS}) VALUES ({marks}, NULL, 0, 0) ON CONFLICT DO NOTHING"
             database.executemany(insert, new)
 
         await self._commits.do(replace_and_add)
@@ -111,9 +110,14 @@ class SqliteStore:
         return taken if await self._commits.do(take) else None
 
     async def renew(self, lease: Lease) -> Lease | None:
-        command = f"UPDATE shards SET counter = ? WHERE {_IS_OWNERS}"
-        renewed = replace(lease, counter=lease.counter + 1)
-        return renewed if await self._changes(command, (renewed.counter, *_fence(lease))) else None
+        def renew(database: sqlite3.Connection) -> int | None:
+            # From the row's own counter: a renewal that is repeated after its answer was lost must move it, too.
+            database.execute(f"UPDATE shards SET counter = counter + 1 WHERE {_IS_OWNERS}", _fence(lease))
+            found = database.execute(f"SELECT counter FROM shards WHERE {_IS_OWNERS}", _fence(lease)).fetchone()
+            return int(found[0]) if found else None
+
+        counter = await self._commits.do(renew)
+        return None if counter is None else replace(lease, counter=counter)
 
     async def release(self, lease: Lease) -> None:
         await self._changes(f"UPDATE shards SET owner = NULL WHERE {_IS_OWNERS}", _fence(lease))
