@@ -157,14 +157,14 @@ def _last_line_needed(path: Path, text: str, error: ValueError | RecursionError)
     if isinstance(error, tomllib.TOMLDecodeError):
         return len(lines)
 
-    def fails(count: int) -> bool:
+    def fails(count: int) -> int:
         try:
             _understood(path, "\n".join(lines[:count]), {})
         except (ValueError, RecursionError) as other:
-            return type(other) is type(error)
-        return False
+            return int(type(other) is type(error))
+        return 0
 
-    return 1 + bisect_left(range(1, len(lines)), True, key=fails)
+    return 1 + bisect_left(range(1, len(lines)), 1, key=fails)
 
 
 def _section(document: Table, key: str, *known: str) -> Table:

@@ -7,7 +7,6 @@ import math
 
 from poller.model import SequenceNumber
 
-
 _DIGITS_MAX = 129
 """Of a sequence number (R-KIN-10); numbers of thousands of digits are none to Python."""
 

@@ -22,7 +22,9 @@ class Batching(RuleBasedStateMachine):
     """Records go in and come out once and in order, in batches that are as large as they may be, and not too late."""
 
     @initialize(
-        batch_size=st.sampled_from([1, 3, 7, 50]), window=st.sampled_from([0.0, 5.0, 60.0]), limit=st.sampled_from([250, 1_000, 10**6])
+        batch_size=st.sampled_from([1, 3, 7, 50]),
+        window=st.sampled_from([0.0, 5.0, 60.0]),
+        limit=st.sampled_from([250, 1_000, 10**6]),
     )
     def begin(self, batch_size, window, limit):
         self.policy = BatchPolicy(batch_size, window, limit)

@@ -1,8 +1,9 @@
-"""The writer of one shard's checkpoint, in virtual time: several lanes settle at once, and the store fails and is slow."""
+"""The writer of one shard's checkpoint, in virtual time: lanes settle at once, and the store fails and is slow."""
 
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from random import Random
 
 import anyio
@@ -140,7 +141,7 @@ class Checkpointing(RuleBasedStateMachine):
         if not hasattr(self, "store"):
             return
         lanes = [[lane.taken_to for lane in Progress(each, len(self.waiting)).lanes] for each in self.store.saved]
-        for before, after in zip(lanes, lanes[1:], strict=False):
+        for before, after in pairwise(lanes):
             assert not any(precedes(later, earlier) for earlier, later in zip(before, after, strict=True))
         assert not any(precedes(done, saved) for done, saved in zip(self.reached(), lanes[-1], strict=True))
         if self.store.lost:

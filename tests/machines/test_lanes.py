@@ -7,7 +7,7 @@ that the front of the reading brings, and read it later, as the engine's full la
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from poller.model import TRIM_HORIZON, Checkpoint, Record, SequenceNumber, precedes
 from poller.rules.ordering import Progress, by_lane
@@ -111,7 +111,7 @@ class Lanes(RuleBasedStateMachine):
         for number, lane in enumerate(self.progress.lanes):
             own = by_lane(self.shard, len(self.progress.lanes))[number]
             assert {each.place for each in own if each.place <= lane.done_to.place} <= self.done
-        undone = [each.arrived_at for each in sum(self.waiting, [])]
+        undone = [each.arrived_at for waiting in self.waiting for each in waiting]
         assert self.progress.oldest_at == min(undone, default=None)
 
     def teardown(self):
@@ -138,4 +138,4 @@ class Lanes(RuleBasedStateMachine):
 
 
 TestLanes = Lanes.TestCase
-TestLanes.settings = profile(200, 30)
+TestLanes.settings = profile(400, 30)

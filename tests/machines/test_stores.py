@@ -32,7 +32,8 @@ CHECKPOINTS = st.builds(
     st.sampled_from(["", "success", "größe\n"]),
     st.lists(POSITIONS, max_size=3).map(tuple),
     st.lists(st.lists(POSITIONS, min_size=1, max_size=2).map(tuple), max_size=2).map(tuple),
-    st.none() | st.builds(Window, st.just(60), st.just(90), st.sampled_from([b"{}", '{"ü":1}'.encode()]), st.booleans()),
+    st.none()
+    | st.builds(Window, st.just(60), st.just(90), st.sampled_from([b"{}", '{"ü":1}'.encode()]), st.booleans()),
 )
 STATUSES = st.builds(
     MappingStatus, MAPPINGS, st.sampled_from(State), st.text("aü", max_size=2), st.text(max_size=2), st.just(1.5)
