@@ -123,19 +123,20 @@ class OpenDatabase:
         self._place.cleanup()
 
     def all(self) -> list[Row]:
-        return [_row(columns) for columns in self.copy()]
+        return [_row(columns) for columns in self.copy()[0]]
 
     def row(self, mapping: str, shard: str) -> Row:
         return next(row for row in self.all() if (row.lease.mapping, row.shard) == (mapping, shard))
 
-    def copy(self) -> list[tuple]:
-        return self._database.execute(f"SELECT {_COLUMNS} FROM shards").fetchall()
+    def copy(self) -> tuple[list[tuple]]:
+        return (self._database.execute(f"SELECT {_COLUMNS} FROM shards").fetchall(),)
 
-    def restore(self, copy: list[tuple]) -> None:
-        marks = ", ".join("?" * len(copy[0]))
+    def restore(self, copy: tuple[list[tuple]]) -> None:
+        rows = copy[0]
+        marks = ", ".join("?" * len(rows[0]))
         self._database.execute("BEGIN IMMEDIATE")
         self._database.execute("DELETE FROM shards")
-        self._database.executemany(f"INSERT INTO shards ({_COLUMNS}) VALUES ({marks})", copy)
+        self._database.executemany(f"INSERT INTO shards ({_COLUMNS}) VALUES ({marks})", rows)
         self._database.execute("COMMIT")
         positions = tuple((row.shard, str(row.checkpoint.position)) for row in self.all())
         self._history.add(entries.Restored(get_running_loop().time(), positions))

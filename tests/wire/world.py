@@ -177,5 +177,3 @@ async def _timed(world: WireWorld) -> float:
     finally:
         world.close()
     return anyio.current_time()
-
-
