@@ -70,7 +70,8 @@ class WorkerLine:
         asked_at = get_running_loop().time()
         iterator = question.get("ShardIterator", "")
         shard = iterator.partition("/")[0] or question.get("ShardId", "")
-        self._manners.asked(self._life.name, service, operation, shard, asked_at)
+        if "NextToken" not in question:  # the pages here are small, and many
+            self._manners.asked(self._life.name, service, operation, shard, asked_at)
         if iterator:
             self._manners.read(self._life.name, service, iterator, asked_at)
         await self._there()

@@ -13,10 +13,10 @@ MOST_A_SECOND = {
     ("kinesis", "GetRecords"): 5,
     ("kinesis", "GetShardIterator"): 5,
     ("kinesis", "DescribeStreamSummary"): 20,
-    ("kinesis", "ListShards"): 100,
+    ("kinesis", "ListShards"): 10,
     ("dynamodb", "DescribeStream"): 10,
 }
-"""By one worker; calls for a shard count for that shard only. All but the last of Kinesis are the services' limits."""
+"""By one worker; calls for a shard count for that shard only. Of ListShards a thousand calls are allowed; these are listings."""
 
 IDLE_SECONDS = {"kinesis": 1.0, "dynamodb": 0.25}
 IDLE_POLLS = 5

@@ -75,11 +75,11 @@ class WireWorld(World):
         return self.database
 
     def store(self, life: Life) -> Store:
-        worker = life.name.partition("/")[0]
-        before = self._stores.get(worker)
+        worker, number = life.name.split("/")
+        before = self._stores.get(f"{worker}/{int(number) - 1}")
         if before is not None:
             before.die()
-        self._stores[worker] = store = WireStore(self.database.path, life, self.history)
+        self._stores[life.name] = store = WireStore(self.database.path, life, self.history)
         return SimStore(store, life, self.faults, self.network)
 
     def source(self, life: Life, observer: Observer) -> Source:
@@ -108,9 +108,7 @@ class WireWorld(World):
         victim = self._crash
         super().each_step()
         if victim is not None and self._crash is None:
-            store = self._stores.get(victim.life.name.partition("/")[0])
-            if store is not None:
-                store.die()
+            self._stores[victim.life.name].die()
 
     def close(self) -> None:
         for store in self._stores.values():
