@@ -1,4 +1,4 @@
-"""``python -m tests.wire --seeds 2000``: this file runs many worlds behind the real client, and prints what came of them.
+"""``python -m tests.wire --seeds 2000``: this file runs many worlds and prints what came of them.
 
 The last line is JSON. A run in which some fault was not met often enough proves nothing, and fails.
 """

@@ -12,8 +12,8 @@ from tests.simulation.faults import Faults
 from tests.simulation.life import Life
 from tests.wire.faults import KEY_REFUSALS, NO_ACCESS, PAGE, THROTTLES
 from tests.wire.function import WireFunction, WireQueue
-from tests.wire.manners import Manners
 from tests.wire.mangling import without_a_member
+from tests.wire.manners import Manners
 from tests.wire.services import Problem, StreamService
 from tests.wire.session import REGION, Refused, Reply, Reset, TimedOut
 

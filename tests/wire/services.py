@@ -1,4 +1,4 @@
-"""Kinesis and DynamoDB Streams as they answer: this file is their operations over a simulated stream, in true shapes."""
+"""Kinesis and DynamoDB Streams as they answer: this file is their operations over a simulated stream."""
 
 from __future__ import annotations
 

@@ -23,6 +23,9 @@ NUMBERS_BEFORE = {KINESIS: 95, DYNAMODB: 10**21 - 5}
 """Soon there is one digit more, so that text would compare wrongly; DynamoDB's numbers have 21 digits at least."""
 
 
+UNCHANGED_SECONDS = 90.0
+
+
 @dataclass(frozen=True, slots=True)
 class WireRecord:
     """A record as its service answers with it; ``raw`` is its JSON."""
@@ -57,6 +60,11 @@ class WireStream(SimStream):
         if self.kind is DYNAMODB and shard_id in self.shards:
             self.shards[shard_id].calls.clear()  # the five calls a second are Kinesis's
         return super().records(shard_id, iterator)
+
+    def _reshard(self, parents, ranges) -> None:
+        """Not soon after a stream was made anew: AWS takes its time for that, and for resharding again."""
+        if EPOCH + anyio.current_time() - self.created_at > UNCHANGED_SECONDS:
+            super()._reshard(parents, ranges)
 
     def children(self, shard: SimShard) -> list[SimShard]:
         return [each for each in self.shards.values() if shard.id in each.parents]
