@@ -16,7 +16,7 @@ MOST_A_SECOND = {
     ("kinesis", "ListShards"): 10,
     ("dynamodb", "DescribeStream"): 10,
 }
-"""By one worker, for a shard where a shard is asked for. A thousand calls of ListShards are allowed; these are listings."""
+"""By one worker; for one shard if a shard is asked for. Of ListShards a thousand are allowed; these are listings."""
 
 IDLE_SECONDS = {"kinesis": 1.0, "dynamodb": 0.25}
 IDLE_POLLS = 5
