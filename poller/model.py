@@ -211,6 +211,14 @@ class Lease:
     counter: int = 0
 
 
+def first_token(stream_created_at: float | None) -> int:
+    """Where the tokens of a new row begin: above those of any stream before it that had the same name.
+
+    A save for a shard of such a stream, which was held up on its way, must not fit the lease of the new one.
+    """
+    return int(stream_created_at or 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One shard of one mapping in a store: lineage, checkpoint and lease together, so that a save can be fenced.

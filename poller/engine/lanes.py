@@ -43,6 +43,8 @@ class Lanes:
     def take_in(self, page: Page, start: Position) -> None:
         """Gives each lane its share of a page that begins at ``start``."""
         end = page.end or start
+        if page.ended and precedes(end, self._front.read_to):
+            end = self._front.read_to  # the front saw more, which has left the stream: nobody can read it again
         taken = filtered = size = 0
         for lane, share in zip(self._lanes, by_lane(page.records, len(self._lanes)), strict=True):
             fresh = self._progress.without_done(_after(share, lane.taken_to))

@@ -23,7 +23,8 @@ class StopScope:
         self._steps: list[anyio.CancelScope] = []  # one per lane at most, in the order of their beginning
         self._trusted_until = trusted_until
         self._stop_at = _NEVER
-        self._cut_off = False
+        self.cut_off = False
+        """Whether a step was not let finish."""
 
     def __enter__(self) -> StopScope:
         self._block.__enter__()
@@ -36,8 +37,8 @@ class StopScope:
 
     @property
     def ran_out(self) -> bool:
-        """Whether the lease's end, and not a stop, ended the block or a step that a stop had left alone."""
-        return self._cut_off or (self._block.cancelled_caught and self._stop_at == _NEVER)
+        """Whether the lease's end, and not a stop, ended the block."""
+        return self._block.cancelled_caught and self._stop_at == _NEVER
 
     def extend(self, trusted_until: float) -> None:
         """The lease was renewed: block and steps may run until then."""
@@ -64,9 +65,9 @@ class StopScope:
             finally:
                 self._steps.remove(step)
         if step.cancelled_caught:
-            self._cut_off |= self._trusted_until < self._stop_at
             # A scope that runs out swallows its own cancellation: without this the shard would run on
             # without its lease.
+            self.cut_off = True
             self._block.cancel()
             await checkpoint()
 

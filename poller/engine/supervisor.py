@@ -98,6 +98,8 @@ class Supervisor:
         self._list_at = 0.0
         self._looking = anyio.CancelScope()
         self._wake = anyio.Event()
+        self.drained = True
+        """Whether every step that was under way at the stop came to its end."""
 
     async def run(self) -> None:
         """Returns after `stop`, when the last shard has come to rest and its lease is given back."""
@@ -200,6 +202,8 @@ class Supervisor:
             calm = await self._contained(lambda: self._read(row, held), lambda error: self._tell_shard(shard, error))
             if not calm:
                 self._shard_rests.begin(shard, anyio.current_time(), self._random.random())
+        if held.scope.cut_off and self._looking.cancel_called:
+            self.drained = False
         if held.scope.ran_out:
             self._observer(LeaseWasLost(self._mapping.name, shard, "the lease was not renewed in time"))
         with anyio.move_on_after(RELEASE_SECONDS_MAX, shield=True):

@@ -14,7 +14,18 @@ from pathlib import Path
 
 from poller.errors import ConfigError, LeaseLost
 from poller.mapping import MappingStatus, State
-from poller.model import Checkpoint, Lease, MappingId, Position, Row, Shard, ShardId, Window, WorkerId
+from poller.model import (
+    Checkpoint,
+    Lease,
+    MappingId,
+    Position,
+    Row,
+    Shard,
+    ShardId,
+    Window,
+    WorkerId,
+    first_token,
+)
 from poller.ports import Clock
 from poller.stores.group_commit import GroupCommit
 from poller.stores.owner_locks import OwnerLocks
@@ -90,11 +101,11 @@ class SqliteStore:
             (mapping, shard.id, json.dumps(shard.parents), stream_created_at, *_checkpoint_values(point), now)
             for shard, point in shards
         ]
-        marks = ", ".join("?" * len(new[0])) if new else ""
+        marks, token = ", ".join("?" * len(new[0])) if new else "", first_token(stream_created_at)
 
         def replace_and_add(database: sqlite3.Connection) -> None:
             database.executemany("DELETE FROM shards WHERE mapping = ? AND shard = ? AND stream_created_at IS ?", old)
-            insert = f"INSERT INTO shards ({_COLUMNS}) VALUES ({marks}, NULL, 0, 0) ON CONFLICT DO NOTHING"
+            insert = f"INSERT INTO shards ({_COLUMNS}) VALUES ({marks}, NULL, {token}, 0) ON CONFLICT DO NOTHING"
             database.executemany(insert, new)
 
         await self._commits.do(replace_and_add)

@@ -213,6 +213,16 @@ async def test_rows_of_an_earlier_stream_are_replaced_in_one_write(store):
         await store.save(lease, after(1))
 
 
+async def test_a_save_for_an_earlier_stream_never_fits_the_lease_of_a_later_one(store):
+    """It may have been held up on its way, and the same worker may own the shard of the same name again."""
+    late = await taken(store)
+    await store.create(ORDERS, [(S1, START)], stream_created_at=2e9, replacing=await store.rows(ORDERS))
+    mine = await store.take((await only(store)).lease, A)
+    with pytest.raises(LeaseLost):
+        await store.save(late, Checkpoint(SHARD_END))
+    await store.save(mine, after(1))
+
+
 async def test_a_worker_that_is_late_does_not_replace_the_new_rows_too(store):
     await store.create(ORDERS, [(S1, START)], stream_created_at=1e9)
     old = await store.rows(ORDERS)

@@ -9,6 +9,8 @@ from random import Random
 import anyio
 import pytest
 
+from poller.errors import PositionLost
+from poller.events import PositionTrimmed
 from poller.invocation import FunctionFailed, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy
 from poller.model import Checkpoint, Position, Record, SequenceNumber, Shard, ShardId
@@ -186,6 +188,28 @@ def test_a_closed_shard_is_finished_when_its_last_lane_has_caught_up():
     seen = run(source, target, seconds=120, lanes=2, batch=BatchPolicy(batch_size=5, ahead_records=5))
     assert seen.position() == "SHARD_END"
     assert source.reread_from
+
+
+def test_a_shard_that_has_left_the_stream_is_finished_although_a_lane_missed_some_of_it():
+    """R-SHARD-2: nobody can read it again, so the gap is told, and the children must not wait for ever."""
+
+    class Leaving(KeptSource):
+        async def _gone(self):
+            raise PositionLost("no such shard", shard_gone=True)
+            yield
+
+        def reread(self, shard, position):
+            super().reread(shard, position)
+            return self._gone()
+
+    source = Leaving(keyed(500), page_records=100, ended=True)
+    target = ScriptedTarget(
+        lambda batch: FunctionFailed("boom") if 5 in batch and anyio.current_time() < 30 else Succeeded()
+    )
+    seen = run(source, target, seconds=120, lanes=2, batch=BatchPolicy(batch_size=5, ahead_records=5))
+    assert source.reread_from
+    assert seen.heard.of(PositionTrimmed)
+    assert seen.position() == "SHARD_END"
 
 
 def test_partial_failures_settle_the_prefix_of_their_lane():

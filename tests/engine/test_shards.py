@@ -342,6 +342,42 @@ def test_a_drain_ends_in_its_time_although_a_batch_does_not():
     run_virtually(main)
 
 
+def test_a_drain_that_the_end_of_the_lease_cuts_short_is_not_called_a_drain():
+    """What the function has done is then not saved, and the next owner repeats it."""
+    source = ScriptedSource()
+    source.add(records(1))
+
+    class Away(MemoryStore):
+        away = False
+
+        async def renew(self, lease):
+            return await self._unless_away(super().renew(lease))
+
+        async def save(self, lease, checkpoint):
+            await self._unless_away(super().save(lease, checkpoint))
+
+        async def _unless_away(self, call):
+            if self.away:
+                call.close()
+                raise Unavailable("no connection")
+            return await call
+
+    async def main():
+        heard, store, stop = Heard(), Away(VirtualClock()), anyio.Event()
+        target = ScriptedTarget(seconds=30.0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(new_worker(source, target, store, heard, drain_seconds=60.0).run, stop)
+            await anyio.sleep(2)
+            assert target.batches
+            assert not heard.of(BatchInvoked)
+            store.away = True
+            stop.set()
+        assert anyio.current_time() < 20
+        return heard
+
+    assert not run_virtually(main).of(WorkerStopped)[0].drained
+
+
 def test_a_handler_of_many_minutes_keeps_its_lease():
     """Renewals never share a path with delivery; a second worker finds nothing to take."""
     source = ScriptedSource()

