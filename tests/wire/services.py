@@ -43,7 +43,7 @@ class StreamService:
         self._random = random
         self._page_shards = page_shards
         self._arn = ARNS[stream.kind]
-        self._seen: dict[str, dict[str, str]] = {}
+        self._seen: dict[tuple[str, float], dict[str, str]] = {}
         self.answers: dict[str, Callable[[Question, Life], str]] = {}
         self.idle_after = ""  # the iterator to go on with after an answer that there is nothing for now
 
@@ -94,11 +94,12 @@ class StreamService:
     def _listed(self, life: Life, after: str) -> tuple[list[str], str | None]:
         """A page of shards behind ``after``, and the last one of it if there are more.
 
-        A listing may miss the youngest shards and not yet know of a closing, but never forgets.
+        A listing may miss the youngest shards and not yet know of a closing, but is of one stream, and never forgets.
         """
         fresh = {shard.id: self._shard(shard) for shard in self._stream.shards.values()}
-        before = self._seen.get(life.name)
-        self._seen[life.name] = fresh
+        asker = (life.name, self._stream.created_at)
+        before = self._seen.get(asker)
+        self._seen[asker] = fresh
         shards = before if before and life.strikes("listing lags") else fresh
         behind = [name for name in shards if name > after]
         page = behind[: self._page_shards]
