@@ -13,10 +13,11 @@ MOST_A_SECOND = {
     ("kinesis", "GetRecords"): 5,
     ("kinesis", "GetShardIterator"): 5,
     ("kinesis", "DescribeStreamSummary"): 20,
-    ("kinesis", "ListShards"): 10,
+    ("kinesis", "ListShards"): 100,
     ("dynamodb", "DescribeStream"): 10,
 }
-"""By one worker; for one shard if a shard is asked for. Of ListShards a thousand are allowed; these are listings."""
+"""The services' limits, here for one worker alone; for one shard if a shard is asked for. Of listings the first page
+counts, for real pages hold them all; a thousand calls are allowed for a stream, and a worker is to need far less."""
 
 IDLE_SECONDS = {"kinesis": 1.0, "dynamodb": 0.25}
 IDLE_POLLS = 5

@@ -1,7 +1,7 @@
 """Bugs of adapters put back in: this file is what the worlds behind the real client must find.
 
-Each takes pytest's ``monkeypatch`` or anything with its ``setattr``. That a reader starts AT a sequence number instead of AFTER it is none of them: what
-was read before is left out by number, and nobody could tell.
+Each takes pytest's ``monkeypatch`` or anything with its ``setattr``. That a reader starts AT a sequence number instead
+of AFTER it is none of them: what was read before is left out by its number, and nobody could tell.
 """
 
 from __future__ import annotations
