@@ -10,11 +10,13 @@ import asyncio
 import os
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Protocol
 
 import aiohttp
 import anyio
 from aiobotocore.awsrequest import AioAWSResponse
+from botocore import useragent
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import (
     ConnectionClosedError,
@@ -146,6 +148,9 @@ def clients() -> Aws:
 
 
 async def _make(aws: Aws) -> None:
+    # A pure function, called ninety times for each request, which takes an eighth of a world's time.
+    if not hasattr(useragent.sanitize_user_agent_string_component, "cache_info"):
+        useragent.sanitize_user_agent_string_component = cache(useragent.sanitize_user_agent_string_component)
     for service in ("kinesis", "dynamodbstreams", "sqs"):
         await aws.client(service, REGION)
     await aws.client("lambda", REGION, read_timeout_seconds=FUNCTION_TIMEOUT_SECONDS)

@@ -36,7 +36,7 @@ from tests.wire.store import OpenDatabase, WireStore, without_threads
 from tests.wire.stream import ARNS, WireStream
 
 MINUTES = Span(
-    faulty_seconds=120.0,
+    faulty_seconds=100.0,
     records_per_second=(0.3, 1.0, 2.5),
     chaos=(10.0, 40.0, NEVER),
     reshards=(20.0, 60.0, NEVER),
@@ -53,6 +53,7 @@ class WireWorld(World):
         settings = self.settings
         settings.mapping = _of(settings.kind, settings.mapping)
         if settings.kind is DYNAMODB:
+            settings.trim_seconds = self.random.choice([15.0, 60.0, NEVER])  # this service tells what it has trimmed
             limited = settings.mapping.failure
             if limited.retries_max is None and limited.age_seconds_max is None:
                 settings.poison_rate = 0.0  # this retention is a day, and nothing else would end the retries
