@@ -184,8 +184,10 @@ class Checkpoint:
 
     ``position`` is behind all that is done in every lane. ``lanes`` is how far each lane is, empty if all are equally
     far; ``earlier`` is the same of lanes under earlier settings, of another number, while what they did reaches beyond
-    ``position``. ``window`` is the tumbling window that is open. ``arrived_at``: when the last settled record reached
-    the stream (epoch seconds; ``None`` before the first); ``last_outcome``: the last word on a batch, for operators.
+    ``position``. ``by_inner_keys``: lanes were dealt out by the keys inside aggregates, not by those of aggregates, so
+    that the same record may have another lane. ``window`` is the tumbling window that is open. ``arrived_at``: when the
+    last settled record reached the stream (epoch seconds; ``None`` before the first); ``last_outcome``: the last word
+    on a batch, for operators.
     """
 
     position: Position
@@ -194,6 +196,7 @@ class Checkpoint:
     lanes: tuple[Position, ...] = ()
     earlier: tuple[tuple[Position, ...], ...] = ()
     window: Window | None = None
+    by_inner_keys: bool = False
 
 
 @dataclass(frozen=True, slots=True)

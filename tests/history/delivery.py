@@ -77,7 +77,8 @@ class DeliveryJudge(Judge):
             if any(number not in shard.trimmed and number not in shard.resolved for number in left_out):
                 self.broken(entry, f"I2 {entry.shard}: a batch with holes: {of_line} without {sorted(left_out)}")
         for parent in shard.parents:
-            if not self.shards[parent].done():
+            # Until it is noticed that the stream is another one, its shards are taken for the old ones.
+            if not self.shards[parent].done() and not shard.of_another_stream:
                 self.broken(entry, f"I5 {entry.shard}: attempted while its parent {parent} is not done")
 
     def handled(self, entry: entries.Handled) -> None:

@@ -98,6 +98,18 @@ def test_the_same_number_of_lanes_goes_on_and_another_one_remembers():
     assert fewer.checkpoint("").earlier == (saved.lanes,)
 
 
+def test_other_keys_to_deal_by_repeat_what_lanes_did_beyond_the_checkpoint():
+    """An aggregate that was not opened had one lane; its inner records have others, and must not pass for done."""
+    progress = Progress(Checkpoint(at(10), lanes=(at(10), at(100)), earlier=((at(10), at(50), at(90)),)), 2)
+    assert [lane.taken_to for lane in progress.lanes] == [at(10), at(100)]
+    opened = Progress(progress.checkpoint(""), 2, by_inner_keys=True)
+    assert [lane.taken_to for lane in opened.lanes] == [at(10), at(10)]
+    assert numbers(opened.without_done([record(number) for number in range(11, 20)])) == list(range(11, 20))
+    opened.lanes[0].take([], at(20))
+    again = Progress(opened.checkpoint(""), 2, by_inner_keys=True)
+    assert [lane.taken_to for lane in again.lanes] == [at(20), at(10)]
+
+
 def test_what_earlier_lanes_did_is_kept_through_several_changes_until_it_is_passed():
     saved = Checkpoint(at(1), lanes=(at(1), at(9), at(4)))
     progress = Progress(saved, 2)

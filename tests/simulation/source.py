@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
-from poller.aws import Expired
 from poller.errors import Unavailable
 from poller.model import Listing, Page, Position, Shard, ShardId
 from poller.ports import Observer
@@ -34,7 +33,7 @@ class SimCalls:
     async def records(self, shard: ShardId, iterator: str) -> Answer:
         await self._there()
         if self._life.strikes("iterator expired"):
-            raise Expired("the iterator has expired")
+            self.stream.expire(iterator)
         answer = self.stream.records(shard, iterator)
         await self._back()
         if answer.iterator is not None and self._life.strikes("null iterator"):

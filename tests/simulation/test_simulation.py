@@ -1,66 +1,67 @@
 """Whole workers in simulated worlds: whatever goes wrong, nothing is lost, and nothing out of order.
 
-A failing seed is printed with its last lines; ``python -m tests.simulation.run SEED`` replays it.
+A failing seed is named; ``python -m tests.simulation.run SEED`` replays it and prints its timeline.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import os
 
 import pytest
 
-from tests.simulation.faults import CAPS
+from tests.simulation.hunt import killed_by
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.seeds import Tally, run_many
+from tests.simulation.seen import PAIRS, missing
+from tests.simulation.settings import DAY, MINUTES
 from tests.simulation.world import run_seed
 
-SEEDS = 500
-BLOCK = 25
-MUTANT_SEEDS = 80
-
-SEEN: Counter[str] = Counter()
-
-HAPPENINGS = (
-    "crash",
-    "pause",
-    "stop",
-    "clock jumps",
-    "split",
-    "merge",
-    "rotate",
-    "trim",
-    "retention",
-    "store away",
-    "stream away",
-    "function away",
-    "destination away",
-    "stream made anew",
-    "store restored",
-)
-"""What befalls everybody."""
+SEEDS = int(os.environ.get("POLLER_SEEDS", "300"))
+"""So many worlds on somebody's machine; CI and `make prove` run more."""
 
 
-@pytest.mark.parametrize("first", range(1, SEEDS + 1, BLOCK))
-def test_no_world_breaks_a_promise(first):
-    for seed in range(first, first + BLOCK):
-        result = run_seed(seed)
-        SEEN.update(result.faults.seen)
-        assert not result.violations, report(result)
-
-
-def test_every_kind_of_trouble_was_really_there():
+def test_no_world_breaks_a_promise_and_every_kind_of_trouble_was_really_there():
     """A run in which nothing went wrong proves nothing."""
-    if not SEEN:
-        pytest.skip("runs after the worlds")
-    for what in (*CAPS, *HAPPENINGS):
-        assert SEEN[what] >= 20, f"{what} was seen {SEEN[what]} times in {SEEDS} worlds"
+    tally = Tally()
+    for outcome in run_many(range(1, SEEDS + 1)):
+        tally.add(outcome)
+    failed = {outcome.seed: outcome.violations[:3] for outcome in tally.failed}
+    assert not failed, f"replay one with python -m tests.simulation.run SEED: {failed}"
+    assert not missing(tally.seen, tally.pairs, SEEDS)
+    assert len(PAIRS) >= 150
+
+
+def test_a_day_breaks_no_promise_either():
+    assert not run_seed(1, DAY).violations
 
 
 @pytest.mark.parametrize("seed", range(1, 11))
 def test_a_seed_is_the_same_world_each_time(seed):
-    assert run_seed(seed).trace == run_seed(seed).trace
+    assert run_seed(seed, MINUTES).trace == run_seed(seed, MINUTES).trace
 
 
-def report(result):
-    lines = "\n".join(result.history.timeline().splitlines()[-60:])
-    return (
-        f"seed {result.seed}: {result.violations[:5]}\n{lines}\nreplay it: python -m tests.simulation.run {result.seed}"
-    )
+SOON_FOUND = [
+    "checkpoint_before_the_function_is_called",
+    "two_saves_at_a_time",
+    "children_wait_for_one_parent_only",
+    "children_begin_at_the_newest_record",
+    "the_newest_records_are_where_a_mapping_starts_each_time",
+    "missing_iterator_taken_for_the_end",
+    "gaps_without_a_word",
+    "partial_success_taken_for_a_full_one",
+    "no_fence_in_the_store",
+    "the_state_of_a_window_kept_in_memory_only",
+]
+"""A sample; ``python -m tests.simulation.hunt`` puts all of them back in."""
+
+
+@pytest.mark.parametrize(
+    "mutant", [each for each in MUTANTS if each.__name__ in SOON_FOUND], ids=lambda each: each.__name__
+)
+def test_the_worlds_find_a_bug_that_is_put_back_in(mutant):
+    assert killed_by(mutant, count=80) is not None
+
+
+def test_there_are_bugs_enough_to_put_back_in():
+    assert len(MUTANTS) >= 40
+    assert {each.__name__ for each in MUTANTS}.issuperset(SOON_FOUND)
