@@ -116,7 +116,7 @@ class WireFunction(SimFunction):
     async def _failed(self, *, late: bool) -> Reply:
         kind = "error"
         if late:
-            losses = ["answer reset", "answer reset", "answer reset", "5xx after its work"] if self._lose_answers else []
+            losses = [*["answer reset"] * 3, "5xx after its work"] if self._lose_answers else []
             kind = self._life.random.choice(["error", "answer cut", "timed out", *losses])
         self._faults.seen[f"function {kind}"] += 1
         match kind:
