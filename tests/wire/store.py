@@ -10,7 +10,7 @@ import os
 import sqlite3
 import tempfile
 from asyncio import get_running_loop
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +26,7 @@ COMMIT_SECONDS = 0.002
 MEMORY = "/dev/shm"
 
 _TRIGGERS = (
-    "began AFTER INSERT ON shards BEGIN SELECT noted('Began', '', NEW.shard, NEW.position, 0)",
+    "began AFTER INSERT ON shards BEGIN SELECT noted('Began', '', NEW.shard, NEW.position, NEW.stream_created_at)",
     "saved AFTER UPDATE OF position ON shards BEGIN"
     " SELECT noted('Saved', NEW.owner, NEW.shard, NEW.position, NEW.token)",
     "leased AFTER UPDATE OF token ON shards BEGIN SELECT noted('Leased', NEW.owner, NEW.shard, '', NEW.token)",
@@ -48,6 +48,7 @@ class VirtualCommit(GroupCommit):
         self._noted: list[tuple] = []
         self.history: History | None = None
         self.life: Life | None = None
+        self.created_at: Callable[[], float] = float
 
     # What the real one has a queue and a thread for
 
@@ -62,8 +63,8 @@ class VirtualCommit(GroupCommit):
 
     # What is seen of it
 
-    def listen(self, history: History, life: Life) -> None:
-        self.history, self.life = history, life
+    def listen(self, history: History, life: Life, created_at: Callable[[], float]) -> None:
+        self.history, self.life, self.created_at = history, life, created_at
         self._database.create_function("noted", 5, lambda *what: self._noted.append(what))
         for trigger in _TRIGGERS:
             self._database.execute(f"CREATE TEMP TRIGGER {trigger}; END")
@@ -89,16 +90,21 @@ class VirtualCommit(GroupCommit):
         if self.history is not None and not group[0].problem:
             now = get_running_loop().time()
             for what in self._noted:
-                self.history.add(_entry(now, *what))
+                if not self._is_of_another_stream(*what):
+                    self.history.add(_entry(now, *what))
+
+    def _is_of_another_stream(self, kind: str, owner: str, shard: str, position: str, created_at: float | None) -> bool:
+        """A row that was asked for before its stream was deleted begins nothing of the one that follows."""
+        return kind == "Began" and created_at is not None and created_at < self.created_at()
 
 
 class WireStore(SqliteStore):
-    """The store of one life of a worker."""
+    """The store of one life of a worker; ``created_at`` tells since when there is the stream."""
 
-    def __init__(self, path: Path, life: Life, history: History) -> None:
+    def __init__(self, path: Path, life: Life, history: History, created_at: Callable[[], float]) -> None:
         super().__init__(path, life.clock)
         assert isinstance(self._commits, VirtualCommit)
-        self._commits.listen(history, life)
+        self._commits.listen(history, life, created_at)
 
     def die(self) -> None:
         """As the system does it for a process: locks are dropped, their files stay."""
