@@ -41,7 +41,7 @@ CAPS = {
     "function failed after its work": 0.2,
     "function refused": 0.4,
     "function slow": 0.1,
-    "function hangs": 0.01,
+    "function hangs": 0.02,
     "partial": 0.5,
     "odd answer": 0.1,
 }
