@@ -33,12 +33,17 @@ class Polled(ShardEvent):
 
 @dataclass(frozen=True, slots=True)
 class PageRead(ShardEvent):
-    """A page reached the shard's batcher; ``oldest_at`` is the arrival of its first record (epoch seconds)."""
+    """A page reached the shard's batcher.
+
+    ``oldest_at`` is the arrival of the oldest record that waits, ``newest_at`` that of the page's last one, wanted or
+    not; both in epoch seconds, ``None`` without such a record.
+    """
 
     records: int
     size_bytes: int
     behind_seconds: float | None
     oldest_at: float | None
+    newest_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

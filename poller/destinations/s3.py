@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from poller.arns import DestinationKind
 from poller.aws import Aws, translated
+from poller.destinations.receipts import taken
 from poller.invocation import FailureReport
 from poller.rules.failure_document import failure_document, object_key
 
@@ -22,12 +23,13 @@ class S3Destination:
         # A bucket's ARN names no region: the stream's is the best guess, and S3 tells the client of a better one.
         client = await self._aws.client("s3", report.source_arn.split(":")[3])
         with translated(f"put a failure into the bucket {self._bucket}"):
-            await client.put_object(
+            answer = await client.put_object(
                 Bucket=self._bucket,
                 Key=object_key(report),
                 Body=document,
                 ContentType="application/octet-stream",
             )
+            taken(answer, "ETag")
 
     async def aclose(self) -> None:
         """Nothing to do: the client is the door's."""

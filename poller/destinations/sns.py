@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from poller.arns import DestinationKind
 from poller.aws import Aws, translated
+from poller.destinations.receipts import taken
 from poller.invocation import FailureReport
 from poller.rules.failure_document import failure_document
 
@@ -22,7 +23,7 @@ class SnsDestination:
         document = failure_document(report, with_payload=False)
         client = await self._aws.client("sns", self._region)
         with translated(f"publish a failure to {self._arn}"):
-            await client.publish(TopicArn=self._arn, Message=document.decode())
+            taken(await client.publish(TopicArn=self._arn, Message=document.decode()), "MessageId")
 
     async def aclose(self) -> None:
         """Nothing to do: the client is the door's."""

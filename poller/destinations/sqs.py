@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from poller.arns import DestinationKind
 from poller.aws import Aws, translated
+from poller.destinations.receipts import taken
 from poller.invocation import FailureReport
 from poller.rules.failure_document import failure_document
 
@@ -24,7 +25,7 @@ class SqsDestination:
         with translated(f"send a failure to {self._arn}"):
             # Not asked of SQS: GetQueueUrl would need a permission that Lambda does not need (R-DEST-7).
             url = f"{client.meta.endpoint_url.rstrip('/')}/{self._account}/{self._name}"
-            await client.send_message(QueueUrl=url, MessageBody=document.decode())
+            taken(await client.send_message(QueueUrl=url, MessageBody=document.decode()), "MessageId")
 
     async def aclose(self) -> None:
         """Nothing to do: the client is the door's."""

@@ -102,7 +102,9 @@ class Lanes:
 
     def _tell(self, page: Page, taken: int, filtered: int, size: int) -> None:
         here = self._here
-        here.observer(PageRead(here.mapping, here.shard, taken, size, page.behind_seconds, self._progress.oldest_at))
+        behind, oldest_at = page.behind_seconds, self._progress.oldest_at
+        newest_at = page.records[-1].arrived_at if page.records else None
+        here.observer(PageRead(here.mapping, here.shard, taken, size, behind, oldest_at, newest_at))
         if filtered:
             here.observer(RecordsFiltered(here.mapping, here.shard, filtered))
 

@@ -34,6 +34,7 @@ class Ages:
 
     ``iterator_age``: age of the oldest record that was read and is not done. If there is none: the time since the last
     answer of the stream plus what the stream said it was behind then, so it is never 0 merely because nothing is read.
+    Where the service does not say, more is behind an answer with records, and is as old as the last of them at most.
     Before the first answer: the time since the lease was taken, the least that it can be.
     ``behind``: what the stream said it was behind, plus the time since; ``None`` where the service does not say.
     ``checkpoint_age``: how long something has been waiting for a checkpoint without one moving on; 0 if nothing waits.
@@ -54,6 +55,7 @@ class _Moments:
     position: Position
     read_at: float | None = None
     behind_seconds: float | None = None
+    newest_at: float | None = None
     oldest_at: float | None = None
     unsaved_since: float | None = None
     rests_since: float | None = None
@@ -63,6 +65,8 @@ class _Moments:
             return max(0.0, now - self.oldest_at)
         if self.read_at is None:
             return max(0.0, now - self.taken_at)
+        if self.behind_seconds is None and self.newest_at is not None:
+            return max(0.0, now - self.newest_at)
         return max(0.0, now - self.read_at) + (self.behind_seconds or 0.0)
 
     def behind(self, now: float) -> float | None:
@@ -135,7 +139,7 @@ class ShardAges:
         match event:
             case PageRead():
                 moments.read_at = now
-                moments.behind_seconds = event.behind_seconds
+                moments.behind_seconds, moments.newest_at = event.behind_seconds, event.newest_at
                 self._pend(moments, event.oldest_at, now)
             case RecordsSettled():
                 self._pend(moments, event.oldest_pending_at, now)

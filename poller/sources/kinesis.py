@@ -29,6 +29,7 @@ from poller.sources.polling import Answer, ShardPolling
 
 _SUMMARY_FRESH_SECONDS = 60.0
 _PAGING_RESTARTS = 3
+_LISTINGS_WITHOUT_SUMMARY_MAX = 3
 
 
 class KinesisSource:
@@ -62,12 +63,15 @@ class KinesisSource:
         self._retention_seconds: float | None = None
         self._created_at: float | None = None
         self._summary_at = float("-inf")
+        self._summaries_missed = 0
+        self._listed: tuple[Shard, ...] = ()
         self._free_at: dict[ShardId, float] = {}
 
     async def listing(self) -> Listing:
         try:
             shards = await self._known.all()
-            await self._summarise()
+            await self._summarise(insists=self._created_at is None or shards != self._listed)
+            self._listed = shards
         except SourceGone:
             self._summary_at = float("-inf")  # when it is back, it may be another one
             raise
@@ -188,26 +192,33 @@ class KinesisSource:
             answer = await client.list_shards(**question)
             return [_shard(raw) for raw in answer["Shards"]], answer.get("NextToken") or None
 
-    async def _summarise(self) -> None:
+    async def _summarise(self, *, insists: bool) -> None:
         """How long records are kept, and since when; what was known last if the service does not say.
 
-        Reading can do without, so that only a stream that is not there is an error.
+        Reading can do without, so that only a stream that is not there is an error for ever. But nothing is begun
+        without some insistence: it is of this stream, or of a later one of its name, and only its age can tell
+        (R-STATE-10).
         """
         now = anyio.current_time()
-        if now - self._summary_at < _SUMMARY_FRESH_SECONDS:
+        if now - self._summary_at < _SUMMARY_FRESH_SECONDS and not insists:
             return
-        client = await self._client()
         try:
-            with translated(f"describe {self._arn}"):
-                answer = (await client.describe_stream_summary(StreamARN=self._arn))["StreamDescriptionSummary"]
-                self._retention_seconds = number(answer["RetentionPeriodHours"]) * 3600
-                created_at = answer.get("StreamCreationTimestamp")
-                self._created_at = None if created_at is None else epoch_seconds(created_at)
-            self._summary_at = now
+            await (patiently(self._describe, self._random) if insists else self._describe())
+            self._summary_at, self._summaries_missed = now, 0
         except NotFound:
             raise
         except (Unavailable, SourceGone):
-            pass
+            self._summaries_missed += 1
+            if insists and self._summaries_missed <= _LISTINGS_WITHOUT_SUMMARY_MAX:
+                raise
+
+    async def _describe(self) -> None:
+        client = await self._client()
+        with translated(f"describe {self._arn}"):
+            answer = (await client.describe_stream_summary(StreamARN=self._arn))["StreamDescriptionSummary"]
+            self._retention_seconds = number(answer["RetentionPeriodHours"]) * 3600
+            created_at = answer.get("StreamCreationTimestamp")
+            self._created_at = None if created_at is None else epoch_seconds(created_at)
 
 
 def _start(position: Position) -> dict[str, object]:

@@ -45,7 +45,8 @@ class Service:
         self.asked.append((request, await request.read()))
         if self.refusal is not None:
             return self.refusal
-        return web.Response(text="{}" if "X-Amz-Target" in request.headers else PUBLISHED)
+        receipt = '{"MessageId": "1"}' if "X-Amz-Target" in request.headers else PUBLISHED
+        return web.Response(text=receipt, headers={"ETag": '"1"'})
 
 
 @asynccontextmanager
@@ -97,6 +98,16 @@ async def test_a_bucket_gets_an_object_by_its_path_where_an_endpoint_is_set(host
     assert request.headers["Content-Type"] == "application/octet-stream"
     assert body == failure_document(REPORT, with_payload=True)
     assert region(request) == "eu-west-1"
+
+
+@pytest.mark.parametrize("arn", [QUEUE, TOPIC, BUCKET])
+@pytest.mark.parametrize("said", ["", "{}", "<html>it works</html>"])
+async def test_success_without_a_receipt_is_not_believed(arn, said):
+    """A proxy that answers in place of the service has taken nothing."""
+    service = Service(web.Response(text=said))
+    async with destination(arn, service) as place:
+        with pytest.raises(Unavailable):
+            await place.send(REPORT)
 
 
 SENT = []

@@ -194,6 +194,17 @@ def test_it_is_never_zero_merely_because_nothing_is_read(metrics, clock):
     assert value(metrics, "poller_behind_seconds", mapping="orders") == 65
 
 
+def test_where_the_service_tells_no_lag_more_is_behind_an_answer_with_records(metrics, clock):
+    """As of DynamoDB, whose backlog would else look as young as the last answer whenever nothing waits here."""
+    metrics(LeaseTaken("orders", S, TRIM_HORIZON))
+    metrics(PageRead("orders", S, 1, 100, None, 940.0, 940.0))
+    metrics(RecordsSettled("orders", S, 1, 1, Position("AFTER:1"), None))
+    assert age(metrics) == 60
+    clock.time += 5
+    metrics(PageRead("orders", S, 0, 0, None, None))
+    assert age(metrics) == 0
+
+
 def test_a_shard_that_fails_keeps_its_age_while_it_rests(metrics, clock):
     metrics(LeaseTaken("orders", S, TRIM_HORIZON))
     metrics(PageRead("orders", S, 10, 1000, 0.0, 990.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import get_running_loop
 from collections import Counter
+from collections.abc import Mapping
 from random import Random
 
 from tests.history import entries
@@ -49,10 +50,10 @@ class Faults:
     ``pairs`` counts which fault was followed by which recovery: a run is worth what it has seen together.
     """
 
-    def __init__(self, random: Random, history: History) -> None:
+    def __init__(self, random: Random, history: History, caps: Mapping[str, float] = CAPS) -> None:
         self._random = random
         self._history = history
-        self._rates = {name: 0.0 if random.random() < 0.4 else random.uniform(0, cap) for name, cap in CAPS.items()}
+        self._rates = {name: 0.0 if random.random() < 0.4 else random.uniform(0, cap) for name, cap in caps.items()}
         self.on = True
         self.away: dict[str, float] = {}
         self.seen: Counter[str] = Counter()

@@ -101,7 +101,7 @@ class SimStore:
             await anyio.sleep(self._life.seconds_held())
             try:
                 answers.append(await verb(*arguments, **more))
-            except LeaseLost as error:
+            except (LeaseLost, Unavailable) as error:
                 lost.append(error)
             landed.set()
 

@@ -87,6 +87,9 @@ class World:
 
     # What a worker is given; the wire simulation gives other things
 
+    def open_store(self) -> OpenStore:
+        return OpenStore(self.history)
+
     def source(self, life: Life, observer: Observer) -> Source:
         calls = SimCalls(self.stream, life, self.faults)
         return SimSource(calls, life, observer, self.settings.retention_seconds)
@@ -107,7 +110,7 @@ class World:
 
     async def run(self) -> None:
         settings = self.settings
-        self.shared = OpenStore(self.history)
+        self.shared = self.open_store()
         for _ in range(self.random.choice([0, 0, 20])):
             self._put()
         actors = [self._produce, self._reshard, self._trim, self._grow_old, self._make_chaos, self._break]

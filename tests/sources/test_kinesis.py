@@ -12,6 +12,7 @@ import pytest
 from poller.aws import BadArgument
 from poller.errors import PositionLost, SourceGone, Unavailable
 from poller.model import TRIM_HORIZON, Listing, Position, SequenceNumber, Shard, ShardId
+from poller.sources import known_shards
 from poller.sources.kinesis import KinesisSource
 from tests.fakes import Heard
 from tests.sources.wire import KINESIS_ARN, Service, error, source
@@ -263,9 +264,35 @@ async def test_a_listing_tells_when_its_stream_was_made_and_asks_again_after_it_
         assert (await stream.listing()).stream_created_at == 1.8e9
 
 
-async def test_a_stream_that_does_not_tell_its_retention_can_be_read_all_the_same():
-    denied = error("AccessDeniedException")
-    async with source(Service(ListShards={"Shards": []}, DescribeStreamSummary=denied), "kinesis") as stream:
+async def test_the_first_listing_insists_on_the_age_of_its_stream():
+    """R-STATE-10: a row without one would be taken for one of any later stream of that name."""
+    told = {"StreamDescriptionSummary": {"RetentionPeriodHours": 24, "StreamCreationTimestamp": 1.7e9}}
+    answers = [error("InternalFailure", 500), error("InternalFailure", 500), told]
+    async with source(Service(ListShards={"Shards": []}, DescribeStreamSummary=answers), "kinesis") as stream:
+        assert (await stream.listing()).stream_created_at == 1.7e9
+
+
+async def test_a_listing_that_shows_other_shards_asks_for_the_age_of_the_stream():
+    """R-STATE-10: it may be another stream already, whose shards must not begin as those of the one before."""
+
+    def summary(created_at):
+        return {"StreamDescriptionSummary": {"RetentionPeriodHours": 24, "StreamCreationTimestamp": created_at}}
+
+    service = Service(ListShards={"Shards": [listed(1)]}, DescribeStreamSummary=summary(1.7e9))
+    async with source(service, "kinesis") as stream:
+        await stream.listing()
+        service.answers |= {"ListShards": {"Shards": [listed(2)]}, "DescribeStreamSummary": summary(1.8e9)}
+        assert (await stream.listing()).stream_created_at == 1.8e9
+
+
+@pytest.mark.parametrize(("code", "kind"), [("AccessDeniedException", SourceGone), ("InternalFailure", Unavailable)])
+async def test_a_stream_that_never_tells_its_retention_can_be_read_all_the_same(code, kind, monkeypatch):
+    monkeypatch.setattr(known_shards, "_PAGE_ATTEMPTS", 1)
+    answers = Service(ListShards={"Shards": []}, DescribeStreamSummary=error(code))
+    async with source(answers, "kinesis") as stream:
+        for _ in range(3):
+            with pytest.raises(kind):
+                await stream.listing()
         assert (await stream.listing()).retention_seconds is None
 
 

@@ -1,0 +1,59 @@
+"""Whole workers behind the real client: whatever goes wrong on the wire, nothing is lost, and nothing out of order.
+
+A failing seed is printed with its last lines; ``python -m tests.wire.run SEED`` replays it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.wire.__main__ import OFTEN
+from tests.wire.faults import MUST_BE_SEEN
+from tests.wire.mutants import MUTANTS
+from tests.wire.world import run_seed
+
+SEEDS = 200
+BLOCK = 20
+MUTANT_SEEDS = 150
+
+SEEN: Counter[str] = Counter()
+
+
+@pytest.mark.parametrize("first", range(1, SEEDS + 1, BLOCK))
+def test_no_world_breaks_a_promise(first):
+    for seed in range(first, first + BLOCK):
+        result = run_seed(seed)
+        SEEN.update(result.faults.seen)
+        assert not result.violations, report(result)
+
+
+def test_every_fault_was_really_met():
+    """A run in which nothing went wrong proves nothing."""
+    if not SEEN:
+        pytest.skip("runs after the worlds")
+    for what in MUST_BE_SEEN:
+        assert SEEN[what] >= OFTEN, f"{what} was seen {SEEN[what]} times in {SEEDS} worlds"
+
+
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_a_seed_is_the_same_world_each_time(seed):
+    assert run_seed(seed).trace == run_seed(seed).trace
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_the_worlds_find_the_bug(mutant, monkeypatch):
+    mutant(monkeypatch)
+    for seed in range(1, MUTANT_SEEDS + 1):
+        try:
+            if run_seed(seed).violations:
+                return
+        except Exception:  # an assertion of the code's own is a find too
+            return
+    pytest.fail(f"{MUTANT_SEEDS} worlds did not notice: {mutant.__name__}")
+
+
+def report(result):
+    lines = "\n".join(result.history.timeline().splitlines()[-60:])
+    return f"seed {result.seed}: {result.violations[:5]}\n{lines}\nreplay it: python -m tests.wire.run {result.seed}"
