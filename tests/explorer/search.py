@@ -3,89 +3,101 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from poller.model import Row, ShardId
-from poller.rules.lineage import starting_checkpoint, unknown
-from tests import builders
-from tests.explorer.shard import ShardLife
-from tests.explorer.state import Move, ShardState
-from tests.explorer.worker import created
-from tests.explorer.world import WORKERS, World
-from tests.virtual import EPOCH
-
-BITS = 20
-MASK = (1 << BITS) - 1
-"""A shard's part of the integer that is a state of the world; the faults so far stand above those of all shards."""
+from tests.explorer.graph import Broken, Graph
+from tests.explorer.world import World
 
 
 @dataclass(slots=True)
 class Found:
-    """What a search came to; ``trace`` leads in as few steps as can be to the promise that is ``broken``.
+    """What a search came to.
 
-    ``exhausted``: there are no more states than these. ``ends``: so many of them are states in which all is done.
+    ``exhausted``: there are no more states than these. ``trace`` leads, in as few steps as can be, to the promise that
+    is ``broken``. ``settled``: from so many states the end was seen to be reached in peace.
     """
 
     world: str
     states: int = 0
     steps: int = 0
-    seconds: float = 0.0
+    shard_states: int = 0
     exhausted: bool = False
-    ends: int = 0
+    settled: int = 0
     broken: str = ""
     trace: list[str] = field(default_factory=list)
+    seconds: float = 0.0
 
 
-@dataclass(slots=True)
-class Steps:
-    """What may happen to one shard in one state, each step as the difference that it makes to the world's state."""
+def explore(world: World, *, states_max: int = 10**9, heeds: Callable[[str], bool] = bool) -> Found:
+    """Visits all states, or so many; if a promise that ``heeds`` picks is broken, it goes there again for the trace."""
+    graph, started = Graph(world, heeds), time.process_time()
+    found = Found(world.name)
+    try:
+        visited, found.steps, found.exhausted = _visit(graph, states_max)
+        found.states = len(visited)
+        if found.exhausted:
+            found.broken = _settle(graph, visited, found)
+    except Broken as broken:
+        found.broken = str(broken)
+        found.trace = _trace(Graph(world, heeds))
+    found.shard_states = graph.shard_states
+    found.seconds = time.process_time() - started
+    return found
 
-    free: list[int] = field(default_factory=list)
-    faulty: list[int] = field(default_factory=list)
-    attempts: list[int] = field(default_factory=list)
-    broken: dict[int, str] = field(default_factory=dict)
-    texts: dict[int, str] = field(default_factory=dict)
-    calm: tuple[int, int] = (0, 0)
+
+def _visit(graph: Graph, states_max: int, previous: dict[int, int] | None = None) -> tuple[set[int], int, bool]:
+    """All states, the number of steps between them, and whether these are all; notes whence each was reached.
+
+    Those with fewer faults come first, and among them those with fewer steps.
+    """
+    frontier, one_fault_more, faults, steps = [graph.start()], [], 0, 0
+    visited = set(frontier)
+    while frontier and len(visited) < states_max:
+        reached: list[int] = []
+        for state in frontier:
+            for after in graph.after(state):
+                steps += 1
+                if after not in visited:
+                    visited.add(after)
+                    (reached if after >> graph.faults_at == faults else one_fault_more).append(after)
+                    if previous is not None:
+                        previous[after] = state
+            if len(visited) >= states_max:
+                break
+        if not reached:
+            reached, one_fault_more, faults = one_fault_more, [], faults + 1
+        frontier = reached
+    return visited, steps, not frontier
 
 
-class Search:
-    """Breadth first, from a stream whose first shards are known; ``heeds`` are the promises that are looked at."""
+def _settle(graph: Graph, visited: set[int], found: Found) -> str:
+    """Goes on in peace from each state, until it comes to the end or to a state from which that was seen before."""
+    while visited:
+        state = visited.pop()
+        way = {state}
+        while not graph.is_end(state):
+            state = graph.calm(state)
+            if state in way:
+                return "end: in peace, not all shards are ever finished"
+            way.add(state)
+            if state in visited:
+                visited.remove(state)
+            else:
+                break
+        found.settled += len(way)
+    return ""
 
-    def __init__(self, world: World, heeds: Callable[[str], bool] = bool) -> None:
-        self._world = world
-        self._heeds = heeds
-        self._life = ShardLife(world)
-        self._names = list(world.family)
-        self._shifts = [BITS * index for index in range(len(self._names))]
-        self._fault = 1 << BITS * len(self._names) if world.faults_max is not None else 0
-        self._most = (world.faults_max or 0) * self._fault
-        self._parents = [[self._names.index(parent) for parent in parents] for parents in world.family.values()]
-        self._steps: list[dict[int, Steps]] = [{} for _ in self._names]
-        self._gates: dict[tuple[int, ...], list[bool]] = {}
-        self._rows: list[int] = []
-        self._row_numbers: dict[Row | None, int] = {}
-        self._together: dict[tuple[str, int], int] = {}
-        self._previous: dict[int, int] | None = None
-        self.visited: set[int] = set()
 
-    def run(self, states_max: int = 10**9) -> Found:
-        """Visits every state, or so many, or those up to the first broken promise."""
-        found, started = Found(self._world.name), time.perf_counter()
-        frontier = [self._start()]
-        self.visited = set(frontier)
-        while frontier and len(self.visited) < states_max and not found.broken:
-            reached: list[int] = []
-            for state in frontier:
-                for after in self._after(state, found):
-                    if after not in self.visited:
-                        self.visited.add(after)
-                        reached.append(after)
-                        if self._previous is not None:
-                            self._previous[after] = state
-                if found.broken:
-                    break
-            frontier = reached
-        found.states, found.exhausted = len(self.visited), not frontier and not found.broken
-        found.seconds = time.perf_counter() - started
-        return found
+def _trace(graph: Graph) -> list[str]:
+    """The steps that lead to a broken promise."""
+    state = graph.start()
+    previous = {state: state}
+    try:
+        _visit(graph, 10**9, previous)
+    except Broken as broken:
+        state, texts = broken.before, [broken.text, f"=> {broken}"]
+    while previous[state] != state:
+        texts.insert(0, graph.text(previous[state], state))
+        state = previous[state]
+    return texts

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 from poller.invocation import Chunk
-from poller.model import Checkpoint, Lease, Position, Row, WorkerId
+from poller.model import Checkpoint, Lease, Row, WorkerId
+from tests.explorer.rules import Did
 
 GONE = WorkerId("gone")
 """The name of every process that is no more."""
@@ -14,26 +16,24 @@ TOKEN = 9
 """The token of the lease in force; those before it count down from here, however many there were."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """``chunks`` are to be worked off, the last one first; ``stage``: waits, invoked, settled (to be saved) or saving."""
+class Lane(NamedTuple):
+    """``chunks`` are to be done, the last one first; ``stage``: waits, invoked, settled (and to be saved), saving."""
 
     chunks: tuple[Chunk, ...] = ()
     stage: str = "waits"
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """One worker's time with the shard, from its take to its release.
 
-    ``begun`` is the checkpoint from which ``did`` tells the real `Progress` all that was taken and done since;
-    ``None`` until the row was read. ``age``: ticks since the moment from which the lease is trusted; ``renewal``: the
-    same of a renewal whose answer is under way. ``saving`` is what the store was asked to save.
+    ``begun`` is the checkpoint it began at, ``None`` until it has read the row, and ``did`` what it did since.
+    ``saving`` is what the store was asked to save. ``age``: ticks since the moment from which the lease is trusted;
+    ``renewal``: the same of a renewal whose answer is under way.
     """
 
     lease: Lease
     begun: Checkpoint | None = None
-    did: tuple[tuple[str, int, tuple[int, ...] | int, Position | None], ...] = ()
+    did: tuple[Did, ...] = ()
     lanes: tuple[Lane, ...] = ()
     saving: Checkpoint | None = None
     age: int = 0
@@ -41,9 +41,16 @@ class Session:
     stopping: bool = False
     leaving: bool = False
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was taken is done and saved."""
+        return not any(lane.chunks or lane.stage != "waits" for lane in self.lanes)
 
-@dataclass(frozen=True, slots=True)
-class Seat:
+    def with_lane(self, number: int, lane: Lane) -> Session:
+        return self._replace(lanes=(*self.lanes[:number], lane, *self.lanes[number + 1 :]))
+
+
+class Seat(NamedTuple):
     """What one worker has to do with the shard.
 
     ``free_in``: after so many ticks more it holds the lease for free; ``None`` if it has not seen this lease yet.
@@ -56,8 +63,7 @@ class Seat:
     session: Session | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ShardState:
+class ShardState(NamedTuple):
     """``row`` is ``None`` until the shard is listed; ``done`` are the records that were handled or given up.
 
     ``late`` is a save on its way whose sender no longer waits for it (at most one, the last).
@@ -69,14 +75,14 @@ class ShardState:
     late: tuple[Lease, Checkpoint] | None = None
 
     def with_seat(self, number: int, seat: Seat) -> ShardState:
-        seats = (seat, self.seats[1]) if number == 0 else (self.seats[0], seat)
-        return replace(self, seats=seats)
+        return self._replace(seats=(seat, self.seats[1]) if number == 0 else (self.seats[0], seat))
 
 
 class Move(NamedTuple):
-    """A step and where it leads. ``eagerness``: which step comes first in peace; 0 for what peace does not need.
+    """A step and where it leads.
 
-    ``attempts``: records go to the function. ``fault``: 1 if it counts as one. ``broken``: the promise it breaks.
+    ``eagerness``: in peace the most eager step is next, and those of 0 are not needed. ``fault``: 1 if it is one.
+    ``attempts``: records go to the function. ``writer``: who changes the row. ``broken``: the promise it breaks.
     """
 
     text: str
@@ -93,25 +99,38 @@ def canonical(state: ShardState) -> ShardState:
 
     Sound because rules and store only ask whether two tokens (or counters) are equal, and count the present one up.
     """
-    row = state.row
+    row, (first, second), done, late = state
     if row is None:
         return state
-    lease = row.lease
+    token = row.lease.token
     known = {seat.session.lease.token for seat in state.seats if seat.session}
-    known |= {state.late[0].token} if state.late else set()
-    older = sorted(known - {lease.token}, reverse=True)
-    names = {lease.token: TOKEN} | {token: TOKEN - 1 - rank for rank, token in enumerate(older)}
-    moved = (lease.token, lease.counter) != (TOKEN, 0)
+    known |= {late[0].token} if late else set()
+    older = sorted(known - {token}, reverse=True)
+    names = {token: TOKEN} | {each: TOKEN - 1 - rank for rank, each in enumerate(older)}
+    moved = (token, row.lease.counter) != (TOKEN, 0)
+    return ShardState(
+        _with_lease(row, _named(row.lease, TOKEN)),
+        (_seated(first, names, moved), _seated(second, names, moved)),
+        done,
+        late and (_named(late[0], names[late[0].token]), late[1]),
+    )
 
-    def renamed(known: Lease) -> Lease:
-        return replace(known, token=names[known.token], counter=0)
 
-    def seated(seat: Seat) -> Seat:
-        """What a worker saw of a lease that has moved is as good as nothing, and its take will fail."""
-        session = seat.session and replace(seat.session, lease=renamed(seat.session.lease))
-        wants = replace(seat.wants, token=-1) if seat.wants and moved else seat.wants
-        return Seat(None if moved else seat.free_in, wants, seat.read, session)
+def _seated(seat: Seat, names: dict[int, int], moved: bool) -> Seat:
+    """What a worker saw of a lease that has moved is as good as nothing, and its take will fail."""
+    free_in, wants, read, session = seat
+    if session is not None:
+        session = session._replace(lease=_named(session.lease, names[session.lease.token]))
+    if not moved:
+        return Seat(free_in, wants, read, session)
+    return Seat(None, wants and _named(wants, -1), read, session)
 
-    first, second = map(seated, state.seats)
-    late = state.late and (renamed(state.late[0]), state.late[1])
-    return ShardState(replace(row, lease=renamed(lease)), (first, second), state.done, late)
+
+@cache
+def _named(lease: Lease, token: int) -> Lease:
+    return replace(lease, token=token, counter=0)
+
+
+@cache
+def _with_lease(row: Row, lease: Lease) -> Row:
+    return replace(row, lease=lease)

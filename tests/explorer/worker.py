@@ -1,46 +1,25 @@
 """What one worker does with one shard: this file is the order in which the engine asks the rules, step by step.
 
-It follows `poller.engine`: `supervisor` (look, take, read the row again, renew, release), `shard` and `lane` (read, deal
-out, finish), `delivery` (invoke, judge, settle) and `checkpointing` (one save at a time, tried until it is answered).
+It follows `poller.engine`: `supervisor` (look, take, read the row again, renew, release), `shard` and `lane` (read,
+deal out, finish), `delivery` (invoke, judge, settle), `checkpointing` (one save at a time, tried until it is answered).
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from poller.errors import LeaseLost
-from poller.invocation import Chunk, FunctionFailed, Outcome, Succeeded, Verdict
-from poller.model import SHARD_END, Checkpoint, Lease, Position, Row, WorkerId, precedes
-from poller.rules.failure import expire
-from poller.rules.leasing import LeaseWatch
-from poller.rules.ordering import Progress, by_lane
+from poller.invocation import Chunk, FunctionFailed, Succeeded, Verdict
+from poller.model import SHARD_END, Record, Row, WorkerId
+from tests.explorer import rules
+from tests.explorer.rules import LOST, Did
 from tests.explorer.state import Lane, Move, Seat, Session, ShardState
 from tests.explorer.world import WORKERS, World
-from tests.virtual import EPOCH, VirtualClock
 
-LOOP = asyncio.new_event_loop()
-"""The verbs of stores are coroutines that wait for nothing here."""
-ENDLESS = 1e9
-"""Seconds after which any record is too old."""
-
-
-class Asked:
-    """The real store, holding one row, and what it answers; ``row`` is what it holds afterwards."""
-
-    def __init__(self, world: World, row: Row) -> None:
-        self._store = world.store(VirtualClock())
-        self._key = row.lease.mapping, row.shard
-        self._store._rows[self._key] = row  # no verb of a store makes a row with an owner
-
-    def __call__(self, verb: str, *arguments: object) -> object:
-        return LOOP.run_until_complete(getattr(self._store, verb)(*arguments))
-
-    @property
-    def row(self) -> Row:
-        return self._store._rows[self._key]
+FAILED = FunctionFailed("failed")
+PEACE = {"look": 2, "take": 3, "read": 4, "finish": 5, "invoke": 6, "answer": 7}
+"""How eager the steps are by which a world comes to its end if nothing goes wrong."""
 
 
 class Worker:
@@ -50,158 +29,137 @@ class Worker:
         self._world = world
         self._number = number
         self.name = WorkerId(WORKERS[number])
-        self._records = world.records
         self._lanes = world.lanes[number]
 
     def steps(self, state: ShardState, *, readable: bool) -> Iterator[Move]:
         """Whatever this worker may do next; ``readable``: the rows say that the shard may be read."""
-        seat = state.seats[self._number]
+        row, seat = state.row, state.seats[self._number]
         session = seat.session
-        if state.row is None:
+        if row is None:
             return
         if session is None:
-            yield from self._takes(state, seat, state.row) if seat.wants else self._looks(state, seat, readable)
+            yield from self._takes(state, seat, row) if seat.wants else self._looks(state, seat, row, readable)
         elif session.leaving:
-            yield from self._leaves(state, session)
-        elif session.begun is None:
-            yield from self._begins(state, session, state.row)
+            yield from self._leaves(state, session, row)
         else:
-            yield from self._works(state, session)
-        if session is not None and not session.leaving:
-            yield from self._trusts(state, session)
+            yield from self._trusts(state, session, row)
+            yield from self._begins(state, session, row) if session.begun is None else self._works(state, session, row)
 
     # Leases
 
-    def _looks(self, state: ShardState, seat: Seat, readable: bool) -> Iterator[Move]:
-        row, ttl = state.row, int(self._world.times.ttl)
-        watch = LeaseWatch(self.name, ttl)
-        if seat.free_in is not None:
-            watch.observe([row], seat.free_in - ttl)
-        watch.observe([row], 0)
-        if readable and watch.takeable([row], (), 0):
+    def _looks(self, state: ShardState, seat: Seat, row: Row, readable: bool) -> Iterator[Move]:
+        free_in = rules.free_in(self._world, self.name, row, seat.free_in)
+        if readable and free_in == 0:
             read = None if self._world.reads_row_again else row.checkpoint
-            yield self._seated("sees that {} is free", state, Seat(0, row.lease, read), eagerness=2)
+            yield self._seated("sees that {} is free", state, Seat(0, row.lease, read), eagerness=PEACE["look"])
         else:
-            free_in = next((ticks for ticks in range(ttl) if watch.takeable([row], (), ticks)), ttl)
-            yield self._seated("looks at the lease of {}", state, replace(seat, free_in=free_in), eagerness=2)
+            yield self._seated("looks at the lease of {}", state, Seat(free_in), eagerness=PEACE["look"])
 
     def _takes(self, state: ShardState, seat: Seat, row: Row) -> Iterator[Move]:
-        store = Asked(self._world, row)
-        lease = store("take", seat.wants, self.name)
+        lease, held = rules.asked(self._world, row, "take", seat.wants, self.name)
         if lease is None:
-            yield self._seated("comes too late to take {}", state, Seat(seat.free_in), eagerness=3)
+            yield self._seated("comes too late to take {}", state, Seat(seat.free_in), eagerness=PEACE["take"])
             return
-        taken = replace(state, row=store.row)
+        taken = state._replace(row=held)
         session = Session(lease, seat.read, lanes=(Lane(),) * self._lanes)
-        yield self._goes_on("takes {}", taken, session, eagerness=3)
+        yield self._goes_on("takes {}", taken, session, eagerness=PEACE["take"])
         yield self._seated("takes {}, but the answer is lost", taken, Seat(), fault=1)
 
     def _begins(self, state: ShardState, session: Session, row: Row) -> Iterator[Move]:
         if row.finished:
-            yield self._seated("sees that {} is finished", state, Seat(), eagerness=7)
+            yield self._seated("sees that {} is finished", state, Seat(), eagerness=PEACE["take"])
         else:
+            begun = session._replace(begun=row.checkpoint)
             text = f"begins with {{}} at {row.checkpoint.position}"
-            yield self._goes_on(text, state, replace(session, begun=row.checkpoint), eagerness=7)
+            yield self._goes_on(text, state, begun, eagerness=PEACE["take"])
 
-    def _trusts(self, state: ShardState, session: Session) -> Iterator[Move]:
-        """What the lease has to do with time; `Shard.tick` lets it pass."""
+    def _trusts(self, state: ShardState, session: Session, row: Row) -> Iterator[Move]:
+        """What the lease has to do with time; `shard` lets it pass."""
         if session.age >= self._world.times.trusted:
             yield self._cut_off("trusts its lease of {} no longer", state, session)
         if self._world.renews and session.renewal is None:
-            store = Asked(self._world, state.row)
-            if store("renew", session.lease) is None:
+            lease, held = rules.asked(self._world, row, "renew", session.lease)
+            if lease is None:
                 yield self._cut_off("hears that another one has {}", state, session)
             else:
-                renewed = replace(state, row=store.row)
-                yield self._goes_on("renews its lease of {}", renewed, replace(session, renewal=0), writer=session.lease)
+                renewed, asks = state._replace(row=held), session._replace(renewal=0)
+                yield self._goes_on("renews its lease of {}", renewed, asks, writer=session.lease)
         if session.renewal is not None:
-            age = 0 if self._world.trusts_from_answer else session.renewal
-            renewed_session = replace(session, renewal=None, age=min(age, session.age))
-            yield self._goes_on("hears that {} is still its own", state, renewed_session)
+            age = 0 if self._world.trusts_from_answer else min(session.renewal, session.age)
+            hears = session._replace(renewal=None, age=age)
+            yield self._goes_on("hears that its lease of {} is renewed", state, hears)
 
     def _cut_off(self, text: str, state: ShardState, session: Session) -> Move:
         """The block and its steps are cancelled; what was sent to the store may still land."""
         if session.saving is not None:
-            state = replace(state, late=(session.lease, session.saving))
+            state = state._replace(late=(session.lease, session.saving))
         return self._goes_on(text, state, Session(session.lease, leaving=True))
 
-    def _leaves(self, state: ShardState, session: Session) -> Iterator[Move]:
-        store = Asked(self._world, state.row)
-        store("release", session.lease)
-        released = replace(state, row=store.row)
-        text = "gives {} back" if released != state else "leaves {}"
-        yield self._seated(text, released, Seat(), eagerness=7, writer=session.lease)
-        if released != state:
-            yield self._seated("leaves {}, but the store never hears of it", state, Seat(), fault=1)
+    def _leaves(self, state: ShardState, session: Session, row: Row) -> Iterator[Move]:
+        _, held = rules.asked(self._world, row, "release", session.lease)
+        text = "leaves {}" if held == row else "gives {} back"
+        released = state._replace(row=held)
+        yield self._seated(text, released, Seat(), eagerness=PEACE["answer"], writer=session.lease)
+        if held != row:
+            yield self._seated("leaves {}, and the store never hears of it", state, Seat(), fault=1)
 
     # Records
 
-    def _works(self, state: ShardState, session: Session) -> Iterator[Move]:
+    def _works(self, state: ShardState, session: Session, row: Row) -> Iterator[Move]:
         if session.saving is not None:
-            yield from self._saves(state, session)
+            yield from self._saves(state, session, row)
         elif session.stopping and all(lane.stage == "waits" for lane in session.lanes):
-            yield self._goes_on("stops {}", state, Session(session.lease, leaving=True), eagerness=7)
+            leaving = Session(session.lease, leaving=True)
+            yield self._goes_on("stops reading {}", state, leaving, eagerness=PEACE["answer"])
         elif not session.stopping:
             yield from self._reads(state, session)
         for number, lane in enumerate(session.lanes):
             if lane.stage == "invoked":
-                yield from self._answered(state, session, number)
+                yield from self._hears(state, session, number)
             elif lane.stage == "waits" and lane.chunks and not session.stopping:
                 yield from self._invokes(state, session, number)
 
     def _reads(self, state: ShardState, session: Session) -> Iterator[Move]:
         """Takes in the next page; at the end of the shard, and when all is done, finishes it."""
-        progress = self._progress(session)
-        front = min(lane.taken_to.place for lane in progress.lanes)
-        page = [record for record in self._records if record.place > front][: self._world.batch_size]
-        if not page:
-            if not any(lane.chunks or lane.stage != "waits" for lane in session.lanes):
-                saving = replace(progress.checkpoint(""), position=SHARD_END, lanes=(), earlier=())
-                yield self._goes_on("has done all of {}", state, replace(session, saving=saving), eagerness=5)
-            return
-        end, did, lanes = page[-1].position, list(session.did), list(session.lanes)
-        for number, (lane, share) in enumerate(zip(progress.lanes, by_lane(page, self._lanes), strict=True)):
-            fresh = progress.without_done([record for record in share if record.place > lane.taken_to.place])
-            if not precedes(lane.taken_to, end):
-                continue
-            if fresh and lanes[number].chunks:  # no room; the engine would read on for the others, and this once more
-                return
-            did.append(("took", number, tuple(map(_number, fresh)), end))
-            if fresh:
-                lanes[number] = Lane((Chunk(tuple(fresh)),))
-        read = replace(session, did=tuple(did), lanes=tuple(lanes))
-        if not any(lane.chunks for lane in lanes):
-            read = replace(read, saving=self._progress(read).checkpoint(""))
-        yield self._goes_on(f"reads {{}}/{_listed(page)}", state, read, eagerness=4)
+        page, takes = rules.next_page(self._world, self._lanes, session.begun, session.did)
+        if not page and session.is_idle:
+            saving = replace(self._checkpoint(session), position=SHARD_END, lanes=(), earlier=())
+            yield self._goes_on("has done all of {}", state, session._replace(saving=saving), eagerness=PEACE["finish"])
+        if not page or any(take.records and session.lanes[take.lane].chunks for take in takes):
+            return  # where a lane has no room the engine reads on for the others, and this once more
+        read = session._replace(did=(*session.did, *takes))
+        for take in takes:
+            if take.records:
+                read = read.with_lane(take.lane, Lane((Chunk(take.records),)))
+        if read.is_idle:
+            read = read._replace(saving=self._checkpoint(read))
+        yield self._goes_on(f"reads {{}}/{_listed(page)}", state, read, eagerness=PEACE["read"])
 
     def _invokes(self, state: ShardState, session: Session, number: int) -> Iterator[Move]:
         chunk = session.lanes[number].chunks[-1]
         broken = self._out_of_order(state, chunk) or self._not_alone(state, session)
-        invoked = _with_lane(session, number, replace(session.lanes[number], stage="invoked"))
+        invoked = session.with_lane(number, session.lanes[number]._replace(stage="invoked"))
         text = f"invokes the function with {{}}/{_listed(chunk.records)}"
-        yield self._goes_on(text, state, invoked, eagerness=6, attempts=True, broken=broken)
-        verdict = expire(chunk, EPOCH + ENDLESS, self._world.policy, None)
+        yield self._goes_on(text, state, invoked, eagerness=PEACE["invoke"], attempts=True, broken=broken)
+        verdict = rules.too_old(self._world, chunk)
         if verdict is not None:
             yield self._judged(f"finds {{}}/{_listed(chunk.records)} too old", state, session, number, verdict)
 
-    def _answered(self, state: ShardState, session: Session, number: int) -> Iterator[Move]:
+    def _hears(self, state: ShardState, session: Session, number: int) -> Iterator[Move]:
         chunk = session.lanes[number].chunks[-1]
-        handled = replace(state, done=state.done | set(map(_number, chunk.records)))
-        failed = FunctionFailed("failed")
-        answers: list[tuple[str, ShardState, Outcome, int]] = [
-            ("done", handled, Succeeded(), 0),
-            ("failed", state, failed, 0),
-            ("done, but the answer is lost", handled, failed, 1),
-        ]
+        text = f"hears that {{}}/{_listed(chunk.records)}"
+        handled = state._replace(done=state.done | set(map(rules.number, chunk.records)))
+        judged = rules.verdict(self._world, chunk, Succeeded())
+        yield self._judged(f"{text} is handled", handled, session, number, judged, eagerness=PEACE["answer"])
+        judged = rules.verdict(self._world, chunk, FAILED)
+        yield self._judged(f"{text} failed", state, session, number, judged)
+        yield self._judged(f"{text} failed (but it is handled)", handled, session, number, judged, fault=1)
         if self._world.policy.report_item_failures and len(chunk.records) > 1:
             first, second = chunk.records[:2]
-            partly = replace(state, done=state.done | {_number(first)})
-            answer = json.dumps({"batchItemFailures": [{"itemIdentifier": second.sequence_number}]}).encode()
-            answers.append((f"done but for {second.sequence_number}", partly, Succeeded(answer), 0))
-        for word, after, outcome, fault in answers:
-            verdict = self._world.judge(chunk, outcome, self._world.policy, 0.0)
-            text = f"hears from the function: {{}}/{_listed(chunk.records)} {word}"
-            yield self._judged(text, after, session, number, verdict, eagerness=6 if word == "done" else 0, fault=fault)
+            partly = state._replace(done=state.done | {rules.number(first)})
+            answer = json.dumps({"batchItemFailures": [{"itemIdentifier": second.sequence_number}]})
+            judged = rules.verdict(self._world, chunk, Succeeded(answer.encode()))
+            yield self._judged(f"{text} failed from {rules.number(second)} on", partly, session, number, judged)
 
     def _judged(
         self, text: str, state: ShardState, session: Session, number: int, verdict: Verdict, **more: int
@@ -210,85 +168,68 @@ class Worker:
         chunks = (*session.lanes[number].chunks[:-1], *reversed(verdict.pending))
         done = verdict.settled + verdict.discarded
         if not done:
-            return self._goes_on(text, state, _with_lane(session, number, Lane(chunks)), **more)
-        state = replace(state, done=state.done | set(map(_number, verdict.discarded)))
-        session = replace(session, did=(*session.did, ("done", number, len(done), None)))
-        return self._goes_on(text, state, self._asks(_with_lane(session, number, Lane(chunks, "settled"))), **more)
+            return self._goes_on(text, state, session.with_lane(number, Lane(chunks)), **more)
+        state = state._replace(done=state.done | set(map(rules.number, verdict.discarded)))
+        session = session.with_lane(number, Lane(chunks, "settled"))
+        session = session._replace(did=(*session.did, Did(number, done=len(done))))
+        return self._goes_on(text, state, self._asks(session), **more)
 
     def _asks(self, session: Session) -> Session:
         """One save for all lanes that wait for one."""
         if session.saving is not None or not any(lane.stage == "settled" for lane in session.lanes):
             return session
-        lanes = tuple(replace(lane, stage="saving") if lane.stage == "settled" else lane for lane in session.lanes)
-        return replace(session, lanes=lanes, saving=self._progress(session).checkpoint(""))
+        lanes = tuple(Lane(lane.chunks, "saving") if lane.stage == "settled" else lane for lane in session.lanes)
+        return session._replace(lanes=lanes, saving=self._checkpoint(session))
 
-    def _saves(self, state: ShardState, session: Session) -> Iterator[Move]:
-        checkpoint = session.saving
-        what = f"{checkpoint.position} of {{}}"
-        try:
-            store = Asked(self._world, state.row)
-            store("save", session.lease, checkpoint)
-        except LeaseLost:
+    def _saves(self, state: ShardState, session: Session, row: Row) -> Iterator[Move]:
+        what = f"{session.saving.position} of {{}}"
+        answer, held = rules.asked(self._world, row, "save", session.lease, session.saving)
+        if answer == LOST:
             refused = Session(session.lease, leaving=True)
-            yield self._goes_on(f"may not save {what}", state, refused, eagerness=7)
+            yield self._goes_on(f"may not save {what}", state, refused, eagerness=PEACE["answer"])
             return
-        saved = replace(state, row=store.row)
-        yield self._goes_on(f"saves {what}", saved, self._saved(session), eagerness=7, writer=session.lease)
-        yield self._goes_on(f"saves {what}, but the answer is lost", saved, session, fault=1, writer=session.lease)
+        saved, writer = state._replace(row=held), session.lease
+        yield self._goes_on(f"saves {what}", saved, self._saved(session), eagerness=PEACE["answer"], writer=writer)
+        yield self._goes_on(f"saves {what}, but the answer is lost", saved, session, fault=1, writer=writer)
         if not self._world.waits_for_store:
-            sent = replace(state, late=(session.lease, checkpoint))
-            yield self._goes_on(f"waits no longer for its save of {what}", sent, session, fault=1)
+            sent = state._replace(late=(session.lease, session.saving))
+            yield self._goes_on(f"saves {what} again, while the first try is on its way", sent, session, fault=1)
 
     def _saved(self, session: Session) -> Session:
-        checkpoint = session.saving
-        if checkpoint.position == SHARD_END:
+        saved = session.saving
+        if saved.position == SHARD_END:
             return Session(session.lease, leaving=True)
-        lanes = tuple(replace(lane, stage="waits") if lane.stage == "saving" else lane for lane in session.lanes)
-        session = replace(session, saving=None, lanes=lanes)
-        if not any(lane.chunks or lane.stage != "waits" for lane in lanes):
-            session = replace(session, begun=checkpoint, did=())  # whoever begins here knows as much
+        lanes = tuple(Lane(lane.chunks) if lane.stage == "saving" else lane for lane in session.lanes)
+        session = session._replace(saving=None, lanes=lanes)
+        if session.is_idle:
+            return session._replace(begun=saved, did=())  # whoever begins here knows as much
         return self._asks(session)
 
-    def _progress(self, session: Session) -> Progress:
-        """The real value, which is told again what was done."""
-        progress = self._world.progress(session.begun, self._lanes)
-        for verb, number, what, to in session.did:
-            if verb == "took":
-                progress.lanes[number].take([self._records[each - 1] for each in what], to)
-            else:
-                for _ in range(what):
-                    progress.settle(number, [progress.lanes[number].oldest])
-        return progress
+    def _checkpoint(self, session: Session):
+        return rules.checkpoint(self._world, self._lanes, session.begun, session.did)
 
     # Promises that an attempt may break
 
     def _out_of_order(self, state: ShardState, chunk: Chunk) -> str:
         first = {record.ordering_key: record.place for record in reversed(chunk.records)}
-        before = [each for each in self._records if each.place < first.get(each.ordering_key, (0, 0, 0))]
-        return "" if {*map(_number, before)} <= state.done else "order: an earlier record of the key is not done"
+        for record in self._world.records:
+            if record.place < first.get(record.ordering_key, (0, 0, 0)) and rules.number(record) not in state.done:
+                return f"order: {rules.number(record)} of the same key is not done"
+        return ""
 
     def _not_alone(self, state: ShardState, session: Session) -> str:
-        other = state.seats[1 - self._number].session
-        late = self._world.times.trusted + self._world.late_ticks
-        if other is None or session.age >= late or other.age >= late:
+        other, stood_still = state.seats[1 - self._number].session, self._world.stood_still_at
+        if other is None or session.age >= stood_still or other.age >= stood_still:
             return ""
         invoking = any(lane.stage == "invoked" for lane in other.lanes)
-        return "exclusion: two workers attempt the shard, and neither stood still" if invoking else ""
+        return "exclusion: two workers attempt one shard, and neither stood still" if invoking else ""
 
-    def _goes_on(self, text: str, state: ShardState, session: Session, **more: object) -> Move:
+    def _goes_on(self, text: str, state: ShardState, session: Session, **more) -> Move:
         return self._seated(text, state, Seat(session=session), **more)
 
-    def _seated(self, text: str, state: ShardState, seat: Seat, **more: object) -> Move:
+    def _seated(self, text: str, state: ShardState, seat: Seat, **more) -> Move:
         return Move(f"{self.name} {text}", state.with_seat(self._number, seat), **more)
 
 
-def _with_lane(session: Session, number: int, lane: Lane) -> Session:
-    return replace(session, lanes=(*session.lanes[:number], lane, *session.lanes[number + 1 :]))
-
-
-def _number(record) -> int:
-    return int(record.sequence_number)
-
-
-def _listed(records) -> str:
-    return ",".join(str(_number(record)) for record in records)
+def _listed(records: Iterable[Record]) -> str:
+    return ",".join(str(rules.number(record)) for record in records)

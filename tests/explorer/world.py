@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from poller.invocation import Chunk, Outcome, Verdict
 from poller.mapping import FailurePolicy
@@ -27,7 +28,7 @@ MERGE = {"one": (), "two": (), "child": ("one", "two")}
 CHAIN = {"parent": (), "child": ("parent",)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class World:
     """Two workers and the shards of ``family`` (each with its parents), each with one record for each of ``keys``.
 
@@ -57,10 +58,19 @@ class World:
     waits_for_store: bool = True
 
     @property
+    def stood_still_at(self) -> int:
+        """From this age of its lease on, an owner that goes on must have stood still."""
+        return int(self.times.trusted) + self.late_ticks
+
+    @property
+    def answer_ticks_max(self) -> int:
+        return int(self.times.margin)
+
+    @cached_property
     def records(self) -> tuple[Record, ...]:
         return tuple(builders.record(number, key=key) for number, key in enumerate(self.keys, 1))
 
-    @property
+    @cached_property
     def listing(self) -> Listing:
         shards = [
             Shard(ShardId(shard), tuple(ShardId(parent) for parent in parents), closed=True)
