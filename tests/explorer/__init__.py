@@ -24,10 +24,13 @@ life of one shard is worked out once (`shard`), with the real rules, and its sta
 is the numbers of its shards, in one integer (`search`). That is exact: no state is taken for another one, as digests
 might be.
 
-**What keeps it finite.** Tokens and counters are only compared, and counted up; they are renamed to the few that somebody
-still knows. A process that starts again has a new name, and its old one becomes "gone". Time is counted in ticks, for
-each shard on its own, since only its lease sees any of it. Faults (a crash, a stop, a standstill, a lost answer) may be
-limited in number by the world; where they are not, what holds is true for any number of them.
+**What keeps it finite.** Tokens and counters are only compared, and counted up; they are renamed to the few that
+somebody still knows. A process that starts again has a new name, and its old one becomes "gone". Time is counted in
+ticks, for each shard on its own, since only its lease sees any of it. Faults (a crash, a stop, a standstill, a lost
+answer) may be limited in number by the world; where they are not, what holds is true for any number of them.
+
+**What is left out.** An invocation that is cut off ends at once, a shard has one late save on its way at most, and no
+lane that is full falls behind; the simulation has all of that, and the engine itself.
 
 ``python -m tests.explorer --states 5000000`` explores the larger worlds, ``--traces`` prints the counter-examples.
 """

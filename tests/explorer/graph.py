@@ -53,7 +53,7 @@ class Told:
 
 
 class Graph:
-    """``heeds`` says which promises count, by the text that tells of them."""
+    """``heeds`` says which promises count, by the text that tells of them; ``seen`` is what may happen to a shard."""
 
     def __init__(self, world: World, heeds: Callable[[str], bool]) -> None:
         self._world = world
@@ -65,6 +65,7 @@ class Graph:
         self._shifts = range(0, top, BITS)
         self._fault = 0 if world.faults_max is None else 1 << top
         self._fault_allowed_below = 1 << top + 64 if world.faults_max is None else world.faults_max << top
+        self.seen: set[str] = set()
         self._steps: list[dict[int, Steps]] = [{} for _ in self._names]
         self._told: dict[tuple[int, ...], Told] = {}
         self._row_of = self._life.row_of
@@ -151,7 +152,9 @@ class Graph:
                 steps.broken[difference] = move.broken
             if move.eagerness:
                 steps.calm = max(steps.calm, (move.eagerness, difference))
-            steps.texts.setdefault(difference, move.text.format(self._names[index]))
+            text = move.text.format(self._names[index])
+            steps.texts.setdefault(difference, text)
+            self.seen.add(text)
         return steps
 
     def _together(self, numbers: list[int], change: int) -> int:

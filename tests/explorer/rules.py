@@ -70,7 +70,7 @@ def free_in(world: World, me: WorkerId, row: Row, seen: int | None) -> int:
     if seen is not None:
         watch.observe([row], seen - ttl)
     watch.observe([row], 0)
-    return next(ticks for ticks in range(ttl + 1) if watch.takeable([row], (), ticks))
+    return next((ticks for ticks in range(ttl) if watch.takeable([row], (), ticks)), ttl)
 
 
 # Records
@@ -88,6 +88,12 @@ class Did(NamedTuple):
 @cache
 def checkpoint(world: World, lanes: int, begun: Checkpoint, did: tuple[Did, ...]) -> Checkpoint:
     return _progress(world, lanes, begun, did).checkpoint("")
+
+
+@cache
+def all_done(world: World, lanes: int, begun: Checkpoint, did: tuple[Did, ...]) -> bool:
+    """Whether nothing that was taken is left to do."""
+    return not any(lane.oldest for lane in _progress(world, lanes, begun, did).lanes)
 
 
 @cache

@@ -14,8 +14,9 @@ from tests.explorer.world import World
 class Found:
     """What a search came to.
 
-    ``exhausted``: there are no more states than these. ``trace`` leads, in as few steps as can be, to the promise that
-    is ``broken``. ``settled``: from so many states the end was seen to be reached in peace.
+    ``exhausted``: there are no more states than these, and from all of them the end was looked for. ``trace`` leads,
+    with as few faults and steps as can be, to the promise that is ``broken``. ``seen``: what happened, in words.
+    ``seconds`` are of the processor.
     """
 
     world: str
@@ -23,9 +24,9 @@ class Found:
     steps: int = 0
     shard_states: int = 0
     exhausted: bool = False
-    settled: int = 0
     broken: str = ""
     trace: list[str] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
     seconds: float = 0.0
 
 
@@ -37,11 +38,13 @@ def explore(world: World, *, states_max: int = 10**9, heeds: Callable[[str], boo
         visited, found.steps, found.exhausted = _visit(graph, states_max)
         found.states = len(visited)
         if found.exhausted:
-            found.broken = _settle(graph, visited, found)
+            found.broken = _unending(graph, visited)
+            if found.broken and not heeds(found.broken):
+                found.broken = ""
     except Broken as broken:
         found.broken = str(broken)
         found.trace = _trace(Graph(world, heeds))
-    found.shard_states = graph.shard_states
+    found.shard_states, found.seen = graph.shard_states, graph.seen
     found.seconds = time.process_time() - started
     return found
 
@@ -71,7 +74,7 @@ def _visit(graph: Graph, states_max: int, previous: dict[int, int] | None = None
     return visited, steps, not frontier
 
 
-def _settle(graph: Graph, visited: set[int], found: Found) -> str:
+def _unending(graph: Graph, visited: set[int]) -> str:
     """Goes on in peace from each state, until it comes to the end or to a state from which that was seen before."""
     while visited:
         state = visited.pop()
@@ -80,12 +83,10 @@ def _settle(graph: Graph, visited: set[int], found: Found) -> str:
             state = graph.calm(state)
             if state in way:
                 return "end: in peace, not all shards are ever finished"
-            way.add(state)
-            if state in visited:
-                visited.remove(state)
-            else:
+            if state not in visited:
                 break
-        found.settled += len(way)
+            visited.remove(state)
+            way.add(state)
     return ""
 
 
@@ -96,7 +97,7 @@ def _trace(graph: Graph) -> list[str]:
     try:
         _visit(graph, 10**9, previous)
     except Broken as broken:
-        state, texts = broken.before, [broken.text, f"=> {broken}"]
+        state, texts = broken.before, [broken.text]
     while previous[state] != state:
         texts.insert(0, graph.text(previous[state], state))
         state = previous[state]

@@ -69,7 +69,9 @@ class ShardLife:
                     still.append(name)
                 session = self._older(session)
             seats.append(Seat(free_in and free_in - 1, wants, read, session))
-        text = "time passes over {}" + (f" while {' and '.join(still)} stands still" if still else "")
+        text = "time passes over {}"
+        if still:
+            text += f" while {' and '.join(still)} {'stands' if len(still) == 1 else 'stand'} still"
         return Move(text, state._replace(seats=tuple(seats)), eagerness=int(not still), fault=int(bool(still)))
 
     def _older(self, session: Session) -> Session:
@@ -82,9 +84,8 @@ class ShardLife:
     def _lands(self, state: ShardState) -> Move:
         lease, saving = state.late
         answer, held = rules.asked(self._world, state.row, "save", lease, saving)
-        text = f"the late save of {saving.position} of {{}} by {lease.owner} " + (
-            "fails" if answer == LOST else "lands"
-        )
+        how = "is refused" if answer == LOST else "lands"
+        text = f"the late save of {saving.position} of {{}} by {lease.owner} {how}"
         return Move(text, state._replace(row=held, late=None), writer=lease)
 
     # What happens to several shards at once

@@ -201,7 +201,7 @@ class Worker:
             return Session(session.lease, leaving=True)
         lanes = tuple(Lane(lane.chunks) if lane.stage == "saving" else lane for lane in session.lanes)
         session = session._replace(saving=None, lanes=lanes)
-        if session.is_idle:
+        if session.is_idle and rules.all_done(self._world, self._lanes, session.begun, session.did):
             return session._replace(begun=saved, did=())  # whoever begins here knows as much
         return self._asks(session)
 

@@ -22,11 +22,6 @@ COARSE = LeaseTimes(ttl=1, margin=0)
 FINE = LeaseTimes(ttl=3, margin=1)
 """Three ticks, two of which the owner trusts its lease for; an answer may take one."""
 
-ALONE = {"shard": ()}
-SPLIT = {"parent": (), "left": ("parent",), "right": ("parent",)}
-MERGE = {"one": (), "two": (), "child": ("one", "two")}
-CHAIN = {"parent": (), "child": ("parent",)}
-
 
 @dataclass(frozen=True, eq=False)
 class World:
