@@ -77,7 +77,8 @@ class Destination(Protocol):
 class Store(Protocol):
     """Checkpoints and leases of all mappings; every verb may raise `Unavailable`.
 
-    A write whose answer was lost may have landed; each verb may be repeated safely.
+    A write whose answer was lost may have landed; each verb may be repeated safely. But a write that was asked for
+    first never lands behind a later one of the same lease, which the lease itself could not tell.
     """
 
     async def rows(self, mapping: MappingId) -> Sequence[Row]:
