@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from poller.mapping import EventSourceMapping
 from poller.model import SHARD_END, TRIM_HORIZON, Checkpoint, Listing, Position, Row, Shard, ShardId
 
-FORGET_AFTER_SECONDS = 7 * 24 * 3600.0
+FORGET_AFTER_SECONDS = 2 * 24 * 3600.0
 """How long the row of a finished shard outlives its last save; far beyond any disagreement of listings."""
 
 

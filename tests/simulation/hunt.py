@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.world import run_seed
@@ -50,21 +51,22 @@ def killed_by(mutant, first: int = 1, count: int = SEEDS_MAX) -> tuple[int, str]
     return None
 
 
-def _hunt(name: str) -> tuple[str, int | None, str, float]:
+def _hunt(name: str, seeds: int) -> tuple[str, int | None, str, float]:
     mutant = next(each for each in MUTANTS if each.__name__ == name)
     started = time.monotonic()
-    found = killed_by(mutant)
+    found = killed_by(mutant, count=seeds)
     return name, found and found[0], found[1] if found else "", time.monotonic() - started
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.hunt", description=__doc__)
     parser.add_argument("names", nargs="*", default=[each.__name__ for each in MUTANTS], metavar="NAME")
+    parser.add_argument("--seeds", type=int, default=SEEDS_MAX, help="a bug that so many do not find has survived")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args(arguments)
     started, found, survivors = time.monotonic(), {}, []
     with ProcessPoolExecutor(options.processes, max_tasks_per_child=1) as pool:
-        for name, seed, said, seconds in pool.map(_hunt, options.names):
+        for name, seed, said, seconds in pool.map(_hunt, options.names, repeat(options.seeds)):
             print(f"{name}: seed {seed} in {seconds:.0f} s: {said[:110]}", flush=True)
             if seed is None:
                 survivors.append(name)

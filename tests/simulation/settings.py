@@ -64,9 +64,9 @@ class Settings:
         self.shards = random.randint(1, 3)
         self.page_records = pick([1, 5, 30, 100])
         self.retention_seconds = pick(span.retentions)
-        limited = self.mapping.failure.retries_max is not None or self.mapping.failure.age_seconds_max is not None
-        may_be_stuck = limited or (self.retention_seconds is not None and span is MINUTES)
-        self.poison_rate = pick([0.0, 0.02]) if may_be_stuck else 0.0
+        late = self.mapping.starting_position == "LATEST"
+        self.skews = (0.0,) if late else pick([(0.0,), (0.0,), (0.0,), (0.0, 7.0, -600.0, 3600.0)])
+        self.poison_rate = pick([0.0, 0.02]) if self._gives_up_soon() else 0.0
         self.per_second = pick(span.records_per_second)
         self.chaos_seconds = pick(span.chaos)
         self.reshard_seconds = pick(span.reshards)
@@ -79,9 +79,13 @@ class Settings:
         self.workers = random.randint(1, 3)
         self.lanes = (1,) if tumbling else pick([(1,), (1,), (2,), (4,), (1, 3, 10)])
         self.batch_sizes = (self.mapping.batch.batch_size, pick([self.mapping.batch.batch_size, 2, 50]))
-        late = self.mapping.starting_position == "LATEST"
-        self.skews = (0.0,) if late else pick([(0.0,), (0.0,), (0.0,), (0.0, 7.0, -600.0, 3600.0)])
         self.with_destination = pick([True, False])
+
+    def _gives_up_soon(self) -> bool:
+        """Whether a record that never succeeds lets the others pass before the world ends."""
+        failure = self.mapping.failure
+        by_age = failure.age_seconds_max is not None or (self.retention_seconds is not None and self.span is MINUTES)
+        return failure.retries_max is not None or (by_age and self.skews == (0.0,))
 
     def promises(self) -> Promises:
         batch, failure = self.mapping.batch, self.mapping.failure
