@@ -249,8 +249,9 @@ class World:
             self.faults.go_away(what, self.random.choice([5.0, 20.0, 60.0]))
 
     async def _make_anew(self) -> None:
+        """Never twice before the first one is noticed: no stream can be deleted and made again so soon."""
         while True:
-            await anyio.sleep(self.random.expovariate(1 / self.settings.remake_seconds))
+            await anyio.sleep(90 + self.random.expovariate(1 / self.settings.remake_seconds))
             self.stream.make_anew()
             self.faults.happened("stream made anew")
 
