@@ -45,8 +45,8 @@ class Checker:
         waiting = self._shards[shard].first_open()
         return 0.0 if waiting is None else now - self._shards[shard].put_at[waiting]
 
-    def judge(self, entries: Iterable[Entry], open_windows: dict[str, tuple[int, ...]] | None = None) -> list[str]:
-        """Reads the rest of a history; ``open_windows``: what the states hold that are kept for open windows."""
+    def judge(self, entries: Iterable[Entry], open_windows: dict | None = None) -> list[str]:
+        """Reads the rest of a history; ``open_windows``: what is kept of those that are open."""
         self.follow(entries)
         for judge in self._judges:
             if isinstance(judge, WindowJudge):

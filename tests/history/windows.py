@@ -14,9 +14,9 @@ from tests.history.promises import Judge
 
 @dataclass(slots=True)
 class WindowJudge(Judge):
-    """``still_open``: per shard, what is in the state that is kept for the window that is open at the end."""
+    """``still_open``: per shard, the start of the window that is open at the end, and what is in its state."""
 
-    still_open: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    still_open: dict[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
     _ended: dict[str, dict[int, tuple[int, ...]]] = field(default_factory=lambda: defaultdict(dict))
 
     def attempted(self, entry: entries.Attempted) -> None:
@@ -41,8 +41,11 @@ class WindowJudge(Judge):
         if not self.promises.windows:
             return
         for name, shard in self.shards.items():
-            states = (*self._ended[name].values(), self.still_open.get(name, ()))
-            counted = Counter(number for numbers in states for number in numbers)
+            states = dict(self._ended[name])
+            if name in self.still_open:  # whose end may have been told by a worker that could not save it
+                start, numbers = self.still_open[name]
+                states[start] = numbers
+            counted = Counter(number for numbers in states.values() for number in numbers)
             twice = sorted(number for number, count in counted.items() if count > 1)
             if twice:
                 self.violations.append(f"I16 {name}: in more than one state: {twice[:10]}")

@@ -96,9 +96,12 @@ class SimStore:
     async def _late(self, verb, arguments, more):
         """The call lands some time later, whether the worker still waits for it or not."""
         landed, answers, lost = anyio.Event(), [], []
+        restored = self._faults.seen["store restored"]
 
         async def land():
             await anyio.sleep(self._life.seconds_held())
+            if restored != self._faults.seen["store restored"]:
+                return  # it went to the store that was there before
             try:
                 answers.append(await verb(*arguments, **more))
             except (LeaseLost, Unavailable) as error:

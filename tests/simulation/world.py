@@ -135,8 +135,8 @@ class World:
                 incarnation.stop.set()
         if len(asyncio.all_tasks()) > 1:
             self.checker.violations.append(f"I10 tasks are left: {asyncio.all_tasks()}")
-        rows = self.shared.all()
-        open_windows = {row.shard: _counted(row.checkpoint.window) for row in rows}
+        windows = {row.shard: row.checkpoint.window for row in self.shared.all()}
+        open_windows = {shard: (window.start, _counted(window)) for shard, window in windows.items() if window}
         self.checker.judge(self.history.entries[self._read :], open_windows)
         if self.telling is not None:
             self.checker.violations += self.telling.judge()
@@ -148,9 +148,12 @@ class World:
             if self._steps_to_crash <= 0:
                 victim, self._crash = self._crash, None
                 self.faults.happened("crash", victim.life.name)
-                self.history.add(entries.Crashed(self._now(), victim.life.name))
-                victim.life.dead = True
-                victim.scope.cancel()
+                self._kill(victim)
+
+    def _kill(self, victim: Incarnation) -> None:
+        self.history.add(entries.Crashed(self._now(), victim.life.name))
+        victim.life.dead = True
+        victim.scope.cancel()
 
     async def _all_resolved(self, within_seconds: float, complaint: str) -> None:
         deadline = anyio.current_time() + within_seconds
@@ -256,11 +259,13 @@ class World:
             self.faults.happened("stream made anew")
 
     async def _restore(self) -> None:
-        """An operator puts a copy of the store back that is some time old."""
+        """An operator puts a copy of the store back that is some time old, with no worker alive."""
         while True:
             copy = self.shared.copy()
             await anyio.sleep(self.random.expovariate(1 / self.settings.restore_seconds))
             if copy[0]:
+                for incarnation in self.incarnations.values():
+                    self._kill(incarnation)
                 self.shared.restore(copy)
                 self.faults.happened("store restored")
 
