@@ -26,6 +26,10 @@ class History:
             self.numbers[entry.shard].append(entry.number)
             self.keys[entry.number] = entry.key
 
+    def forget_told(self) -> None:
+        """Drops the entries, which somebody has read; what was put is still known."""
+        self.entries.clear()
+
     def timeline(self) -> str:
         """For people: a line an entry."""
         return "\n".join(f"{entry.at:10.3f}  {type(entry).__name__:10} {_told(entry)}" for entry in self.entries)

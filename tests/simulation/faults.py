@@ -69,6 +69,10 @@ class Faults:
         self._history.entries.append(entries.Struck(now, name, worker))
         return True
 
+    def only(self, rates: dict[str, float]) -> None:
+        """Instead of what was drawn."""
+        self._rates = {name: rates.get(name, 0.0) for name in self._rates}
+
     def never(self, name: str) -> bool:
         """Whether this world does not have the fault."""
         return self._rates[name] == 0.0
