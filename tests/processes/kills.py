@@ -1,0 +1,104 @@
+"""``python -m tests.processes.kills --kills 500``: this file kills workers, at random moments and at marked places.
+
+Three workers share a stream that is split and merged under a steady load, with one lane a shard in the first half of
+the kills and three in the second; each dead one has a successor at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+from tests.history import entries
+from tests.processes.lives import Life
+from tests.processes.report import Run
+from tests.processes.worker import PLACES
+from tests.processes.world import Plan, Verdict, World
+
+WORKERS = 3
+LIFE_SECONDS = 5.0
+"""The longest life of one that dies at a random moment, its start included."""
+PLACE_SECONDS = 6.0
+"""How long one may take to get to the place where it wants to die."""
+KILLS_A_RESHARD = 8
+
+
+class Killer:
+    """Keeps workers alive, and not for long."""
+
+    def __init__(self, world: World, random: Random, workers: int) -> None:
+        self._world = world
+        self._random = random
+        self._doomed: dict[Life, tuple[str, float]] = {}
+        self._workers = workers
+        self.kills = 0
+
+    def step(self) -> None:
+        """Buries the dead, kills whose time has come, and starts as many anew."""
+        for life, (place, until) in list(self._doomed.items()):
+            if life.alive and time.monotonic() > until:
+                life.kill()
+                place = "any moment"
+            if not life.alive:
+                assert life.killed, f"{life.name} ended with {life.process.returncode}:\n{life.tail()}"
+                self._world.crashed(life, f"killed: {place}")
+                self.kills += 1
+                del self._doomed[life]
+        while len(self._doomed) < self._workers:
+            place = self._random.choice(PLACES) if self._random.random() < 0.5 else "any moment"
+            count = self._random.randint(1, 2 if "report" in place or "lease" in place else 8)
+            life = self._world.spawn(dies_at=f"{place}:{count}")
+            seconds = self._random.uniform(0.0, LIFE_SECONDS) if place == "any moment" else PLACE_SECONDS
+            self._doomed[life] = (place, time.monotonic() + seconds)
+
+    def spare(self) -> None:
+        """Kills no more; those that are still to die at some place have successors without a wish."""
+        for life in self._doomed:
+            life.kill()
+            self._world.crashed(life, "killed: any moment")
+            self.kills += 1
+            self._world.spawn()
+        self._doomed.clear()
+
+
+def run(
+    folder: Path, *, kills: int, plan: Plan, random: Random, workers: int = WORKERS, say: Callable[[str], None]
+) -> Verdict:
+    """``kills`` kills at least, then all must come to its end."""
+    with World(folder, plan, random) as world:
+        world.producer.start()
+        killer, resharded = Killer(world, random, workers), 0
+        while killer.kills < kills - workers:
+            killer.step()
+            if killer.kills // KILLS_A_RESHARD > resharded:
+                resharded += 1
+                world.server.reshard(random)
+                world.tell(entries.Struck(time.time(), "resharded"))
+                say(f"{killer.kills} kills, {world.producer.put} put, {world.waiting()} wait")
+            time.sleep(0.02)
+        killer.spare()
+        verdict = world.finish()
+    say(f"{killer.kills} kills with {plan.lanes} lanes: {len(verdict.violations)} violations")
+    return verdict
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.processes.kills", description="Kills workers.")
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1, help="of the killer; nothing else can be repeated")
+    options = parser.parse_args(arguments)
+    run_of_all, verdicts = Run("kills"), []
+    for lanes, kills in ((1, options.kills - options.kills // 2), (3, options.kills // 2)):
+        folder = run_of_all.folder / f"lanes-{lanes}"
+        plan, random = Plan(lanes=lanes, shards=4), Random(options.seed + lanes)
+        verdicts.append(run(folder, kills=kills, plan=plan, random=random, say=run_of_all.say))
+    killed = sum(count for verdict in verdicts for name, count in verdict.seen.items() if name.startswith("killed"))
+    return run_of_all.end(verdicts, kills=killed)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,362 @@
+"""A stream, its producer, its workers and their store, all of them real: this file starts them and ends up in a verdict.
+
+Everything that happens in a run is in the files of its folder, and judged from there by `tests.history.checker`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from random import Random
+
+from poller.rules.ordering import lane_of
+from tests.history import entries
+from tests.history.checker import Checker
+from tests.history.promises import Promises
+from tests.integration.servers import free_ports
+from tests.processes import audit, told
+from tests.processes.lives import DRAIN_SECONDS, REPOSITORY, Life
+from tests.processes.server import ARN, FAILURES
+
+KEYS = 60
+RETRIES = 2
+
+_CONFIG = """
+[worker]
+id = "{life}"
+drain_timeout_seconds = {drain}
+[server]
+listen = "{listen}"
+[aws]
+region = "us-east-1"
+invoke_identity_arn = "arn:aws:iam::123456789012:role/poller"
+endpoint_url = "{endpoint}"
+{endpoints}
+[store]
+url = "sqlite:///{store}"
+[functions.handle]
+handler = "tests.processes.handler:handle"
+timeout_seconds = 30
+[[event_source_mappings]]
+name = "orders"
+event_source_arn = "{arn}"
+function_name = "handle"
+starting_position = "TRIM_HORIZON"
+batch_size = {batch}
+parallelization_factor = {lanes}
+maximum_retry_attempts = {retries}
+bisect_batch_on_function_error = true
+function_response_types = ["ReportBatchItemFailures"]
+destination_config = {{ on_failure = {{ destination = "{failures}" }} }}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is like. Every ``poison``th number fails always."""
+
+    shards: int = 2
+    lanes: int = 1
+    batch: int = 10
+    per_second: float = 100.0
+    failures: float = 0.1
+    seconds: float = 0.02
+    poison: int = 211
+    retention_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a run came to."""
+
+    violations: list[str]
+    put: int
+    attempts: int
+    handled: int
+    repeated: int
+    discarded: int
+    seen: Counter[str] = field(default_factory=Counter)
+
+
+class StreamServer:
+    """The process of `tests.processes.server`, always at the same port."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        (self.port,) = free_ports(1)
+        self._folder = folder
+        self._plan = plan
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        command = [sys.executable, "-m", "tests.processes.server", "--port", str(self.port)]
+        command += ["--journal", str(self._folder / "stream.jsonl"), "--shards", str(self._plan.shards)]
+        command += ["--retention", str(self._plan.retention_seconds)]
+        with (self._folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(command, cwd=REPOSITORY, stderr=log, start_new_session=True)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                self.ask("ListShards")
+            except (OSError, HTTPException):
+                assert self._process.poll() is None, (self._folder / "server.log").read_text()[-2000:]
+                assert time.monotonic() < deadline, "the stream's server does not answer"
+                time.sleep(0.05)
+            else:
+                return
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def ask(self, operation: str, **question: object) -> dict:
+        """One call. Raises `OSError` or `HTTPException` if there is no answer."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            headers = {"X-Amz-Target": f"Kinesis_20131202.{operation}"}
+            connection.request("POST", "/", json.dumps(question).encode(), headers)
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.read()
+            return json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def open_shards(self) -> list[dict]:
+        """By their hashes."""
+        shards = self.ask("ListShards")["Shards"]
+        still = [each for each in shards if "EndingSequenceNumber" not in each["SequenceNumberRange"]]
+        return sorted(still, key=lambda each: int(each["HashKeyRange"]["StartingHashKey"]))
+
+    def reshard(self, random: Random) -> None:
+        """Splits or merges; there are two to eight open shards."""
+        still = self.open_shards()
+        if len(still) < 3 or (len(still) < 8 and random.random() < 0.5):
+            self.ask("SplitShard", ShardToSplit=random.choice(still)["ShardId"])
+        else:
+            one = random.randrange(len(still) - 1)
+            ids = [each["ShardId"] for each in still]
+            self.ask("MergeShards", ShardToMerge=ids[one], AdjacentShardToMerge=ids[one + 1])
+
+
+class Producer(threading.Thread):
+    """Puts records of random keys, so many a second; what gets no answer may be in the stream all the same."""
+
+    def __init__(self, server: StreamServer, per_second: float) -> None:
+        super().__init__(daemon=True)
+        self._server = server
+        self._per_second = per_second
+        self._ended = threading.Event()
+        self._random = Random(7)
+        self.put = 0
+        self.failed = 0
+
+    def run(self) -> None:
+        started = time.monotonic()
+        due = 0
+        while not self._ended.wait(0.05):
+            want = int((time.monotonic() - started) * self._per_second) - due
+            if want < 1:
+                continue
+            due += want
+            keys = [f"k-{self._random.randrange(KEYS) * (1000 // KEYS)}" for _ in range(min(want, 500))]
+            try:
+                self._server.ask("PutRecords", Records=[{"PartitionKey": key} for key in keys])
+            except (OSError, HTTPException):
+                self.failed += len(keys)
+            else:
+                self.put += len(keys)
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
+
+
+class World:
+    """A run in ``folder``; use it in a ``with`` block, at whose end no process of it is left."""
+
+    def __init__(self, folder: Path, plan: Plan, random: Random | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.plan = plan
+        self.random = random or Random()
+        self.server = StreamServer(folder, plan)
+        self.producer = Producer(self.server, plan.per_second)
+        self.endpoint = f"http://127.0.0.1:{self.server.port}"
+        self.endpoints = ""
+        self.failures = f"http://127.0.0.1:{self.server.port}{FAILURES}"
+        self.store = "poller.db"
+        self.listen = ""
+        self.lives: list[Life] = []
+        self.more: list[entries.Entry] = []
+        self._tally = _Tally(folder, plan.lanes)
+
+    def __enter__(self) -> World:
+        if not (self.folder / self.store).exists():
+            audit.make(self.folder / self.store)
+        self.server.start()
+        return self
+
+    def __exit__(self, *_what: object) -> None:
+        for life in self.alive():
+            life.kill()
+        self.server.kill()
+
+    def spawn(self, *, dies_at: str = "", through_pipes: bool = False, **environment: str) -> Life:
+        """A new worker."""
+        name, plan = f"life-{len(self.lives):04}", self.plan
+        config = _CONFIG.format(
+            life=name,
+            drain=DRAIN_SECONDS,
+            listen=self.listen,
+            endpoint=self.endpoint,
+            endpoints=self.endpoints,
+            store=self.store,
+            arn=ARN,
+            batch=plan.batch,
+            lanes=plan.lanes,
+            retries=RETRIES,
+            failures=self.failures,
+        )
+        told_of = {
+            "HISTORY_FILE": str(self.folder / "handler.jsonl"),
+            "HANDLER_FAILURES": str(plan.failures),
+            "HANDLER_SECONDS": str(plan.seconds),
+            "HANDLER_POISON": str(plan.poison),
+            "DIES_AT": dies_at,
+        }
+        self.tell(entries.Started(time.time(), name, plan.lanes, plan.batch))
+        life = Life(name, self.folder, config, {**told_of, **environment}, through_pipes=through_pipes)
+        self.lives.append(life)
+        return life
+
+    def tell(self, entry: entries.Entry) -> None:
+        told.tell(self.folder / "test.jsonl", entry)
+
+    def crashed(self, life: Life, how: str) -> None:
+        self.tell(entries.Crashed(time.time(), life.name))
+        self.tell(entries.Struck(time.time(), how, life.name))
+
+    def alive(self) -> list[Life]:
+        return [life for life in self.lives if life.alive]
+
+    def waiting(self) -> int:
+        """How many records are neither handled nor given up."""
+        return self._tally.look(self.lives)
+
+    def wait_until(self, done: Callable[[], bool], what: str, within_seconds: float = 60.0) -> None:
+        deadline = time.monotonic() + within_seconds
+        while not done():
+            assert time.monotonic() < deadline, f"not in {within_seconds:g} s: {what}; {self.waiting()} records wait"
+            time.sleep(0.1)
+
+    def resolved(self, within_seconds: float = 120.0) -> bool:
+        """Waits until no record waits any more; nobody puts any."""
+        deadline = time.monotonic() + within_seconds
+        while self.waiting():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.2)
+        return True
+
+    def finish(self, within_seconds: float = 120.0) -> Verdict:
+        """Lets everything come to its end, stops all, and judges."""
+        if self.producer.ident is not None:
+            self.producer.end()
+        late = [] if self.resolved(within_seconds) else [f"I9 {self.waiting()} records wait after {within_seconds:g} s"]
+        late += self.stop(self.alive())
+        return self.judge(late)
+
+    def stop(self, lives: Sequence[Life]) -> list[str]:
+        """Lets them drain; what is wrong with how they ended."""
+        for life in lives:
+            life.ask_to_stop()
+        problems = []
+        for life in lives:
+            try:
+                code = life.exit_code()
+            except subprocess.TimeoutExpired:
+                life.kill()
+                code = -9
+            if code != 0:
+                problems.append(f"{life.name} ended with {code} after SIGTERM")
+        return problems
+
+    def judge(self, violations: Sequence[str] = ()) -> Verdict:
+        history = told.gathered(self.folder, self.lives, lanes=self.plan.lanes, more=self.more)
+        told.write(history, self.folder / "history.jsonl")
+        promises = Promises(by_key=self.plan.lanes > 1, bisect=True, retries_max=RETRIES, page_records=1000)
+        found = [*violations, *self._failed_shards(), *Checker(promises).judge(history.entries)]
+        handled: Counter[int] = Counter()
+        discarded, attempts, seen = set[int](), 0, Counter[str]()
+        for entry in history.entries:
+            match entry:
+                case entries.Handled():
+                    handled.update(entry.numbers)
+                case entries.Discarded():
+                    discarded.update(entry.numbers)
+                case entries.Attempted():
+                    attempts += 1
+                case entries.Struck():
+                    seen[entry.fault] += 1
+        repeated = handled.total() - len(handled)
+        if found:
+            (self.folder / "violations.txt").write_text("\n".join(found) + "\n")
+        return Verdict(found, len(history.keys), attempts, len(handled), repeated, len(discarded), seen)
+
+    def _failed_shards(self) -> list[str]:
+        return [f"I9 a shard failed in {life.name}" for life in self.lives if life.said("shard failed")]
+
+
+class _Tally:
+    """Follows the files of a run as they grow."""
+
+    def __init__(self, folder: Path, lanes: int) -> None:
+        self._folder = folder
+        self._lanes = lanes
+        self._read: dict[Path, int] = {}
+        self._waiting: set[int] = set()
+        self._done: set[int] = set()
+        self._put: dict[str, list[tuple[int, str]]] = {}
+
+    def look(self, lives: Sequence[Life]) -> int:
+        # Handled first: what is put meanwhile must not be missed, what is handled is seen the next time.
+        for line in self._fresh(self._folder / "handler.jsonl"):
+            if line.get("kind") == "Handled":
+                self._done.update(line["numbers"])
+        for line in self._fresh(self._folder / "stream.jsonl"):
+            if line["kind"] == "Put":
+                self._waiting.add(line["number"])
+                self._put.setdefault(line["shard"], []).append((line["number"], line["key"]))
+        for life in lives:
+            for line in self._fresh(life.log_path):
+                if line.get("event") == "records discarded":
+                    self._done.update(self._between(line))
+        self._waiting -= self._done
+        self._done.clear()
+        return len(self._waiting)
+
+    def _between(self, line: dict) -> Iterator[int]:
+        first, last = int(line["first"]), int(line["last"])
+        for number, key in self._put[line["shard"]]:
+            if first <= number <= last and lane_of(key, self._lanes) == line["lane"]:
+                yield number
+
+    def _fresh(self, path: Path) -> list[dict]:
+        """Whole lines that were not read before."""
+        if not path.exists():
+            return []
+        with path.open("rb") as file:
+            file.seek(self._read.get(path, 0))
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read[path] = self._read.get(path, 0) + len(whole)
+        return [json.loads(line) for line in whole.splitlines() if line.startswith(b"{") and line.endswith(b"}")]
