@@ -59,10 +59,11 @@ def read(path: Path) -> Iterator[entries.Entry]:
         database.close()
 
 
-def positions(path: Path) -> dict[str, str]:
-    """Where each shard is read to."""
+def owners(path: Path) -> dict[str, int]:
+    """How many shards each life owns."""
     database = sqlite3.connect(path)
     try:
-        return dict(database.execute("SELECT shard, position FROM shards"))
+        question = "SELECT owner, COUNT(*) FROM shards WHERE owner IS NOT NULL GROUP BY owner"
+        return {owner.partition("/")[0]: count for owner, count in database.execute(question)}
     finally:
         database.close()

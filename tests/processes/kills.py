@@ -20,27 +20,31 @@ from tests.processes.worker import PLACES
 from tests.processes.world import Plan, Verdict, World
 
 WORKERS = 3
-LIFE_SECONDS = 5.0
-"""The longest life of one that dies at a random moment, its start included."""
-PLACE_SECONDS = 6.0
+LIFE_SECONDS = 3.0
+"""The longest life of one that dies at a random moment, from when it has started."""
+PLACE_SECONDS = 4.0
 """How long one may take to get to the place where it wants to die."""
+START_SECONDS = 1.5
+"""One of ten dies before it has started, or soon after."""
 KILLS_A_RESHARD = 8
 
 
 class Killer:
-    """Keeps workers alive, and not for long."""
+    """Keeps workers alive, and not for long; ``_doomed`` has where each shall die, in how long, and at what moment."""
 
     def __init__(self, world: World, random: Random, workers: int) -> None:
         self._world = world
         self._random = random
-        self._doomed: dict[Life, tuple[str, float]] = {}
+        self._doomed: dict[Life, tuple[str, float, float | None]] = {}
         self._workers = workers
         self.kills = 0
 
     def step(self) -> None:
         """Buries the dead, kills whose time has come, and starts as many anew."""
-        for life, (place, until) in list(self._doomed.items()):
-            if life.alive and time.monotonic() > until:
+        for life, (place, seconds, until) in list(self._doomed.items()):
+            if until is None and life.said("worker started"):
+                self._doomed[life] = (place, seconds, time.monotonic() + seconds)
+            if life.alive and until is not None and time.monotonic() > until:
                 life.kill()
                 place = "any moment"
             if not life.alive:
@@ -49,11 +53,14 @@ class Killer:
                 self.kills += 1
                 del self._doomed[life]
         while len(self._doomed) < self._workers:
-            place = self._random.choice(PLACES) if self._random.random() < 0.5 else "any moment"
-            count = self._random.randint(1, 2 if "report" in place or "lease" in place else 8)
-            life = self._world.spawn(dies_at=f"{place}:{count}")
-            seconds = self._random.uniform(0.0, LIFE_SECONDS) if place == "any moment" else PLACE_SECONDS
-            self._doomed[life] = (place, time.monotonic() + seconds)
+            self._begin(self._random.choices(["any moment", "starting", *PLACES], [12, 2, *[2] * len(PLACES)])[0])
+
+    def _begin(self, place: str) -> None:
+        count = self._random.randint(1, 2 if "report" in place or "lease" in place else 4)
+        life, now = self._world.spawn(dies_at=f"{place}:{count}"), time.monotonic()
+        most = {"any moment": LIFE_SECONDS, "starting": START_SECONDS}.get(place)
+        seconds = PLACE_SECONDS if most is None else self._random.uniform(0.0, most)
+        self._doomed[life] = (place, seconds, now + seconds if place == "starting" else None)
 
     def spare(self) -> None:
         """Kills no more; those that are still to die at some place have successors without a wish."""
@@ -94,7 +101,7 @@ def main(arguments: list[str]) -> int:
     run_of_all, verdicts = Run("kills"), []
     for lanes, kills in ((1, options.kills - options.kills // 2), (3, options.kills // 2)):
         folder = run_of_all.folder / f"lanes-{lanes}"
-        plan, random = Plan(lanes=lanes, shards=4), Random(options.seed + lanes)
+        plan, random = Plan(lanes=lanes, shards=4, per_second=60.0), Random(options.seed + lanes)
         verdicts.append(run(folder, kills=kills, plan=plan, random=random, say=run_of_all.say))
     killed = sum(count for verdict in verdicts for name, count in verdict.seen.items() if name.startswith("killed"))
     return run_of_all.end(verdicts, kills=killed)

@@ -276,7 +276,9 @@ class World:
         return self.judge(late)
 
     def stop(self, lives: Sequence[Life]) -> list[str]:
-        """Lets them drain; what is wrong with how they ended."""
+        """Lets them drain; what is wrong with how they ended. While Python starts, nobody hears a signal."""
+        for life in lives:
+            life.wait_until_it_says("worker started")
         for life in lives:
             life.ask_to_stop()
         problems = []

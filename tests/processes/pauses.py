@@ -1,0 +1,66 @@
+"""``python -m tests.processes.pauses --pauses 40``: this file stops workers as a frozen machine does, and lets them go on.
+
+One that is paused for longer than its lease wakes up as a zombie: others own its shards, and it must change nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+
+from tests.history import entries
+from tests.processes.lives import Life
+from tests.processes.report import Run
+from tests.processes.world import Plan, Verdict, World
+
+SECONDS = (1.0, 40.0)
+PAUSED_AT_ONCE = 2
+
+
+def run(folder: Path, *, pauses: Sequence[float], plan: Plan, random: Random, say: Callable[[str], None]) -> Verdict:
+    """Pauses of so many seconds, two at a time, among three workers."""
+    with World(folder, plan, random) as world:
+        lives = [world.spawn() for _ in range(3)]
+        world.producer.start()
+        for life in lives:
+            life.wait_until_it_says("shard taken")
+        left, paused = list(pauses), dict[Life, float]()
+        while left or paused:
+            for life, until in list(paused.items()):
+                if time.monotonic() > until:
+                    life.go_on()
+                    del paused[life]
+            if left and len(paused) < PAUSED_AT_ONCE:
+                life = random.choice([each for each in lives if each not in paused])
+                seconds = left.pop(0)
+                time.sleep(random.random())
+                life.pause()
+                paused[life] = time.monotonic() + seconds
+                world.tell(entries.Struck(time.time(), "paused", life.name))
+                say(f"{life.name} sleeps for {seconds:.1f} s, {world.waiting()} records wait")
+            time.sleep(0.05)
+        verdict = world.finish()
+        verdict.seen["lease lost"] = sum(life.said('"lease lost"') for life in lives)
+        return verdict
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.processes.pauses", description="Pauses workers.")
+    parser.add_argument("--pauses", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(arguments)
+    run_of_all, verdicts = Run("pauses"), []
+    for lanes, count in ((1, options.pauses - options.pauses // 2), (3, options.pauses // 2)):
+        random = Random(options.seed + lanes)
+        pauses = [random.uniform(*SECONDS) for _ in range(count)]
+        plan, folder = Plan(lanes=lanes, shards=4), run_of_all.folder / f"lanes-{lanes}"
+        verdicts.append(run(folder, pauses=pauses, plan=plan, random=random, say=run_of_all.say))
+    return run_of_all.end(verdicts, pauses=options.pauses)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
