@@ -139,6 +139,21 @@ async def test_a_locked_file_is_a_store_that_is_away_for_now(tmp_path, monkeypat
         await store.save(lease, after(1))
 
 
+async def test_a_file_that_is_not_in_its_place_is_a_store_that_is_away(tmp_path):
+    """SQLite would go on with a file that has no name any more, and all that it wrote be lost at the next start."""
+    path, away = tmp_path / "poller.db", tmp_path / "away.db"
+    async with opened(path) as store:
+        lease = await taken(store)
+        path.rename(away)
+        with pytest.raises(Unavailable, match="No such file"):
+            await store.save(lease, after(1))
+        path.touch()
+        with pytest.raises(Unavailable, match="must be restarted"):
+            await store.save(lease, after(1))
+        away.replace(path)
+        await store.save(lease, after(1))
+
+
 async def test_a_damaged_row_is_told_and_the_store_goes_on(tmp_path):
     path = tmp_path / "poller.db"
     async with opened(path) as store:
