@@ -101,7 +101,7 @@ def main(arguments: list[str]) -> int:
     run_of_all, verdicts = Run("kills"), []
     for lanes, kills in ((1, options.kills - options.kills // 2), (3, options.kills // 2)):
         folder = run_of_all.folder / f"lanes-{lanes}"
-        plan, random = Plan(lanes=lanes, shards=4, per_second=60.0), Random(options.seed + lanes)
+        plan, random = Plan(lanes=lanes, shards=4, per_second=25.0, failures=0.05), Random(options.seed + lanes)
         verdicts.append(run(folder, kills=kills, plan=plan, random=random, say=run_of_all.say))
     killed = sum(count for verdict in verdicts for name, count in verdict.seen.items() if name.startswith("killed"))
     return run_of_all.end(verdicts, kills=killed)

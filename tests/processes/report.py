@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,6 +21,8 @@ class Run:
     def __init__(self, what: str) -> None:
         self._what = what
         self._started = time.monotonic()
+        # So that no process of the run outlives it.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self.folder = Path(tempfile.mkdtemp(prefix=f"poller-{what}-"))
 
     def say(self, text: str) -> None:
@@ -30,6 +35,8 @@ class Run:
             self.say(violation)
         if violations:
             self.say(f"look into {self.folder}")
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
         sums = {
             name: sum(asdict(verdict)[name] for verdict in verdicts)
             for name in ("put", "attempts", "handled", "repeated", "discarded")

@@ -293,7 +293,9 @@ class World:
         return problems
 
     def judge(self, violations: Sequence[str] = ()) -> Verdict:
-        history = told.gathered(self.folder, self.lives, lanes=self.plan.lanes, more=self.more)
+        history = told.gathered(
+            self.folder, self.folder / self.store, self.lives, lanes=self.plan.lanes, more=self.more
+        )
         told.write(history, self.folder / "history.jsonl")
         promises = Promises(by_key=self.plan.lanes > 1, bisect=True, retries_max=RETRIES, page_records=1000)
         found = [*violations, *self._failed_shards(), *Checker(promises).judge(history.entries)]
