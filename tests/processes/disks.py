@@ -219,6 +219,7 @@ CASES: tuple[Case, ...] = (
     database_spoilt,
     database_cut_off,
 )
+NAMES = tuple(case.__name__ for case in CASES)
 
 
 def _keep_audit(world: World) -> None:

@@ -1,4 +1,4 @@
-"""``python -m tests.processes.pauses --pauses 40``: this file stops workers as a frozen machine does, and lets them go on.
+"""``python -m tests.processes.pauses --pauses 40``: this file stops workers as a frozen machine does.
 
 One that is paused for longer than its lease wakes up as a zombie: others own its shards, and it must change nothing.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 
 from tests.history import entries
+from tests.processes import audit
 from tests.processes.lives import Life
 from tests.processes.report import Run
 from tests.processes.world import Plan, Verdict, World
@@ -27,7 +28,8 @@ def run(folder: Path, *, pauses: Sequence[float], plan: Plan, random: Random, sa
         lives = [world.spawn() for _ in range(3)]
         world.producer.start()
         for life in lives:
-            life.wait_until_it_says("shard taken")
+            life.wait_until_it_says("worker started")
+        world.wait_until(lambda: bool(_owners(world, lives)), "shards are owned")
         left, paused = list(pauses), dict[Life, float]()
         while left or paused:
             for life, until in list(paused.items()):
@@ -35,7 +37,8 @@ def run(folder: Path, *, pauses: Sequence[float], plan: Plan, random: Random, sa
                     life.go_on()
                     del paused[life]
             if left and len(paused) < PAUSED_AT_ONCE:
-                life = random.choice([each for each in lives if each not in paused])
+                awake = [each for each in lives if each not in paused]
+                life = random.choice(_owners(world, awake) or awake)
                 seconds = left.pop(0)
                 time.sleep(random.random())
                 life.pause()
@@ -46,6 +49,11 @@ def run(folder: Path, *, pauses: Sequence[float], plan: Plan, random: Random, sa
         verdict = world.finish()
         verdict.seen["lease lost"] = sum(life.said('"lease lost"') for life in lives)
         return verdict
+
+
+def _owners(world: World, lives: Sequence[Life]) -> list[Life]:
+    owned = audit.owners(world.folder / world.store)
+    return [life for life in lives if life.name in owned]
 
 
 def main(arguments: list[str]) -> int:

@@ -27,8 +27,8 @@ class Toxic:
 
     ``latency`` and ``jitter`` delay each piece by ``seconds``; ``bandwidth`` lets ``amount`` bytes a second through;
     ``slicer`` cuts into pieces of ``amount`` bytes; ``limit_data`` closes after ``amount`` bytes of an answer;
-    ``reset_peer`` resets after ``seconds``; ``timeout`` swallows all, and ``half_open`` does so for ever with those that
-    were connected; ``refuse`` takes no connection.
+    ``reset_peer`` resets after ``seconds``; ``timeout`` swallows all, and ``half_open`` does so for ever with what was
+    connected before; ``refuse`` takes no connection.
     """
 
     kind: str = ""
@@ -178,5 +178,3 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     with suppress(OSError):  # it has ended meanwhile
         made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     writer.close()
-
-

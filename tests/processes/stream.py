@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Coroutine
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -125,7 +126,7 @@ class KeptStream(SimStream):
                 edges = [parents[0].low, parents[-1].high]
                 if len(entry.children) > 1:
                     edges.insert(1, sum(edges) // 2)
-                for low, high in zip(edges, edges[1:], strict=False):
+                for low, high in pairwise(edges):
                     self._add(low, high, entry.parents)
             case entries.Trimmed():
                 shard = self.shards[entry.shard]

@@ -105,7 +105,6 @@ def _finished(world: World, queue: Queue) -> Verdict:
     return world.judge(problems)
 
 
-
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.processes.toxics", description="Makes lines faulty.")
     parser.add_argument("--seconds", type=float, default=8.0, help="how long each fault lasts")

@@ -1,4 +1,4 @@
-"""A stream, its producer, its workers and their store, all of them real: this file starts them and ends up in a verdict.
+"""A stream, its producer, its workers and their store, all of them real: this file starts them and gives a verdict.
 
 Everything that happens in a run is in the files of its folder, and judged from there by `tests.history.checker`.
 """

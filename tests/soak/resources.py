@@ -14,6 +14,8 @@ RSS_SLOPE_MIB_MAX = 1.0
 JUDGED_SECONDS_MIN = 600.0
 """What grows cannot be told from what warms up in less than that."""
 FILES_GROWTH_MAX = 3
+LOOKS_MIN = 300
+"""In fewer than that, the hundredth part that may be late is hardly one."""
 
 _LAG = "poller_loop_lag_seconds"
 
@@ -59,18 +61,19 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 class Growth:
     """``rss_slope_mib`` is in ten minutes; ``late_share`` is how many looks at the loop were late."""
 
-    seconds: float
+    measured_seconds: float
     rss_slope_mib: float
     rss_mib: float
     files_before: float
     files_after: float
+    looks: int
     late_share: float
 
     def problems(self) -> list[str]:
         found = []
-        if self.late_share > 0.01:
+        if self.looks >= LOOKS_MIN and self.late_share > 0.01:
             found.append(f"the loop was late by more than {LAG_SECONDS_MAX} s at {self.late_share:.1%} of the looks")
-        if self.seconds < JUDGED_SECONDS_MIN:
+        if self.measured_seconds < JUDGED_SECONDS_MIN:
             return found
         if self.rss_slope_mib > RSS_SLOPE_MIB_MAX:
             found.append(f"I10 the memory grows by {self.rss_slope_mib:.2f} MiB in ten minutes")
@@ -84,10 +87,11 @@ def growth(samples: Sequence[Sample]) -> Growth:
     third = max(1, len(samples) // 3)
     looks = samples[-1].looks - samples[0].looks
     return Growth(
-        seconds=samples[-1].at - samples[0].at,
+        measured_seconds=samples[-1].at - samples[0].at,
         rss_slope_mib=slope([(each.at / 600, each.rss_mib) for each in samples]),
         rss_mib=samples[-1].rss_mib,
         files_before=sum(each.files for each in samples[:third]) / third,
         files_after=sum(each.files for each in samples[-third:]) / third,
+        looks=looks,
         late_share=(samples[-1].late - samples[0].late) / max(1, looks),
     )
