@@ -1,6 +1,7 @@
 """``python -m tests.processes.restarts --restarts 3``: this file kills the stream's server under load.
 
-It is started anew each time. What the stream holds is kept, its iterators are not; the port stays. The workers must go on by themselves.
+It is started anew at the same port; what the stream holds is kept, its iterators are not. The workers must go on by
+themselves.
 """
 
 from __future__ import annotations
