@@ -37,8 +37,10 @@ _DESTINATIONS = {
     DestinationKind.SQS: re.compile(r"arn:aws[a-z0-9-]*:sqs:[a-z0-9-]+:[0-9]{12}:[a-zA-Z0-9_-]{1,80}"),
     DestinationKind.SNS: re.compile(r"arn:aws[a-z0-9-]*:sns:[a-z0-9-]+:[0-9]{12}:[a-zA-Z0-9_-]{1,256}"),
     DestinationKind.S3: re.compile(r"arn:aws[a-z0-9-]*:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"),
-    DestinationKind.FILE: re.compile(r"file:///[^\s?#]*[^\s?#/]"),
-    DestinationKind.HTTP: re.compile(r"https?://[^\s/?#]+\S*"),
+    DestinationKind.FILE: re.compile(r"file:///(?!\S*%00)[^\s?#]*[^\s?#/]"),
+    DestinationKind.HTTP: re.compile(
+        r"https?://(?:[^\s/?#]*@)?(?:[^\s/?#@:\[\]]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?(?:[/?#]\S*)?"
+    ),
 }
 _FUNCTION = re.compile(
     r"(?:arn:(?P<partition>aws[a-zA-Z-]*)?:lambda:)?(?:(?P<region>[a-z]+(?:-[a-z]+)+-[0-9]):)?(?:(?P<account>[0-9]{12}):)?"

@@ -99,6 +99,9 @@ def load(path: Path, *, now: float, environ: Mapping[str, str]) -> Settings:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError((_syntax_problem(path, text, error),)) from error
+    except (ValueError, RecursionError) as error:
+        problem = "a number has thousands of digits, or brackets are nested as deeply"
+        raise ConfigError((f"{path}: not usable: {problem}; look for a very long line",)) from error
     complaints = Complaints(path, key_lines(text))
     values = expanded(raw, (), complaints, environ)
     assert isinstance(values, dict)
@@ -196,7 +199,8 @@ def _role(table: Table, key: str) -> str | None:
 def _check_url(table: Table, key: str, url: str) -> None:
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        named = bool(parts.hostname) and url.split() == [url]  # no blanks, which `urlsplit` takes or leaves out
+        good = parts.scheme in ("http", "https") and named and (parts.port is None or parts.port > 0)
     except ValueError:
         good = False
     if not good:

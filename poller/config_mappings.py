@@ -145,13 +145,13 @@ def _timestamp(table: Table, key: str) -> float | None:
             except ValueError:
                 table.complain(key, f"{value!r} is not a date and time", _TIMESTAMP_ADVICE)
                 return None
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        value = value.timestamp()
     match value:
         case None:
             return None
-        case datetime() if value.tzinfo is None:
-            table.complain(key, "the time has no zone", "add Z for UTC, or an offset like +02:00")
         case datetime():
-            return value.timestamp()
+            table.complain(key, "the time has no zone", "add Z for UTC, or an offset like +02:00")
         case bool():
             table.complain(key, "must be a date and time, not a boolean", _TIMESTAMP_ADVICE)
         case int() | float() if 0 <= value <= _EPOCH_MAX:

@@ -18,6 +18,9 @@ from poller.config_lines import KeyPath, dotted, line_of
 _PLACEHOLDER = re.compile(
     r"\$\$\{|\$\{(?:file:(?P<file>[^}]*)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^}]*)?)\}|\$\{"
 )
+_INTEGER_MAX = 2**63 - 1
+"""TOML's own limit, which its reader does not mind."""
+
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -172,7 +175,8 @@ def expanded(value: object, path: KeyPath, complaints: Complaints, environ: Mapp
     """``value`` with the placeholders of all strings in it filled in; what cannot be is left out, with a complaint.
 
     ``${NAME}``, ``${NAME:-default}`` (also when empty, as in a shell) and ``${file:/path}`` (without the newlines at
-    its end); ``$${`` stands for ``${``. What was filled in is not looked at again.
+    its end); ``$${`` stands for ``${``. What was filled in is not looked at again. What cannot
+    be used either is a whole number beyond TOML's limit.
     """
     if isinstance(value, dict):
         pairs = ((key, expanded(item, (*path, key), complaints, environ)) for key, item in value.items())
@@ -181,6 +185,9 @@ def expanded(value: object, path: KeyPath, complaints: Complaints, environ: Mapp
         items = [expanded(item, (*path, index), complaints, environ) for index, item in enumerate(value)]
         # Places in arrays must stay, or later complaints would point beside the mark.
         return ["" if item is None else item for item in items]
+    if isinstance(value, int) and abs(value) > _INTEGER_MAX:
+        complaints.add(path, "a number of more than 64 bits is out of range", "give a smaller one")
+        return None
     if not isinstance(value, str):
         return value
     parts: list[str] = []

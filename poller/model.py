@@ -184,8 +184,10 @@ class Checkpoint:
 
     ``position`` is behind all that is done in every lane. ``lanes`` is how far each lane is, empty if all are equally
     far; ``earlier`` is the same of lanes under earlier settings, of another number, while what they did reaches beyond
-    ``position``. ``window`` is the tumbling window that is open. ``arrived_at``: when the last settled record reached
-    the stream (epoch seconds; ``None`` before the first); ``last_outcome``: the last word on a batch, for operators.
+    ``position``. ``by_inner_keys``: lanes were dealt out by the keys inside aggregates, not by those of aggregates, so
+    that the same record may have another lane. ``window`` is the tumbling window that is open. ``arrived_at``: when the
+    last settled record reached the stream (epoch seconds; ``None`` before the first); ``last_outcome``: the last word
+    on a batch, for operators.
     """
 
     position: Position
@@ -194,6 +196,7 @@ class Checkpoint:
     lanes: tuple[Position, ...] = ()
     earlier: tuple[tuple[Position, ...], ...] = ()
     window: Window | None = None
+    by_inner_keys: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +212,14 @@ class Lease:
     owner: WorkerId | None
     token: int = 0
     counter: int = 0
+
+
+def first_token(stream_created_at: float | None) -> int:
+    """Where the tokens of a new row begin: above those of any stream before it that had the same name.
+
+    A save for a shard of such a stream, which was held up on its way, must not fit the lease of the new one.
+    """
+    return int(stream_created_at or 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,13 @@ def store_to_look_at(settings: Settings) -> str:
         problem = 'a "memory:" store lives inside its worker; only a store in a file can be looked at from outside'
         raise ConfigError((f"{settings.path}: store.url: {problem}",))
     path = Path(settings.store_url.removeprefix("sqlite:///"))
-    return settings.store_url if path.exists() else "memory:"
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return "memory:"
+    except (OSError, ValueError) as error:  # a ValueError is a NUL in the path
+        raise ConfigError((f"{settings.path}: store.url: cannot look at {path}: {error}",)) from error
+    return settings.store_url
 
 
 def table(lines: Sequence[tuple[str, ...]]) -> str:

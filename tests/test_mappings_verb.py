@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import aclosing
 
@@ -110,6 +111,16 @@ def test_a_store_inside_a_worker_cannot_be_looked_at(config, capsys):
     config.write_text(config.read_text().replace(f"sqlite:///{config.parent}/poller.db", "memory:"))
     assert main(["mappings", "--config", str(config)]) == 78
     assert "lives inside its worker" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"), [("x" * 300, "too long"), ("x/poller.db", "Not a dir"), (r"\u0000", "null")]
+)
+def test_a_store_that_cannot_be_looked_for_is_told_apart_from_one_that_is_not_there(config, name, problem, capsys):
+    (config.parent / "x").touch()
+    config.write_text(config.read_text().replace("poller.db", name))
+    assert main(["mappings", "--config", str(config)]) == 78
+    assert re.search(f"store.url: cannot look at .*{problem}", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("how", [[], ["--json"]])

@@ -43,7 +43,9 @@ class Lanes:
     def take_in(self, page: Page, start: Position) -> None:
         """Gives each lane its share of a page that begins at ``start``."""
         end = page.end or start
-        taken = filtered = size = 0
+        if page.ended and precedes(end, self._front.read_to):
+            end = self._front.read_to  # what the front saw beyond has left the stream, perhaps with the whole shard
+        moved, taken, filtered, size = False, 0, 0, 0
         for lane, share in zip(self._lanes, by_lane(page.records, len(self._lanes)), strict=True):
             fresh = self._progress.without_done(_after(share, lane.taken_to))
             # One that is behind the page's start would skip what lies between.
@@ -54,11 +56,12 @@ class Lanes:
                 continue
             wanted = [record for record in fresh if self._filters.wants(record)]
             lane.take(wanted, end)
+            moved = True
             taken += len(fresh)
             filtered += len(fresh) - len(wanted)
             size += sum(len(record.body) for record in fresh)
         self._tell(page, taken, filtered, size)
-        if taken or page.ended or (page.caught_up and self._progress.window is not None):
+        if moved or page.ended or (page.caught_up and self._progress.window is not None):
             self._bell.ring()
 
     def front_reached(self, page: Page, end: Position) -> None:

@@ -57,7 +57,8 @@ class Cursor:
 
     async def _answers(self) -> AsyncGenerator[Page, None]:
         """What the source answers, without what was read before: going back to the oldest record repeats nothing."""
-        start = TRIM_HORIZON if self._lost else self.read_to
+        # A starting moment is never lost itself, and the oldest record may be long before it.
+        start = TRIM_HORIZON if self._lost and self.read_to.timestamp is None else self.read_to
         async with aclosing(self._read(self._here.shard, start)) as answers:
             async for answer in answers:
                 self._refusals = 0

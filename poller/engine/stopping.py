@@ -23,6 +23,8 @@ class StopScope:
         self._steps: list[anyio.CancelScope] = []  # one per lane at most, in the order of their beginning
         self._trusted_until = trusted_until
         self._stop_at = _NEVER
+        self.cut_off = False
+        """Whether a step was not let finish."""
 
     def __enter__(self) -> StopScope:
         self._block.__enter__()
@@ -65,6 +67,7 @@ class StopScope:
         if step.cancelled_caught:
             # A scope that runs out swallows its own cancellation: without this the shard would run on
             # without its lease.
+            self.cut_off = True
             self._block.cancel()
             await checkpoint()
 

@@ -98,6 +98,8 @@ class Supervisor:
         self._list_at = 0.0
         self._looking = anyio.CancelScope()
         self._wake = anyio.Event()
+        self.drained = True
+        """Whether every step that was under way at the stop came to its end."""
 
     async def run(self) -> None:
         """Returns after `stop`, when the last shard has come to rest and its lease is given back."""
@@ -200,6 +202,8 @@ class Supervisor:
             calm = await self._contained(lambda: self._read(row, held), lambda error: self._tell_shard(shard, error))
             if not calm:
                 self._shard_rests.begin(shard, anyio.current_time(), self._random.random())
+        if held.scope.cut_off and self._looking.cancel_called:
+            self.drained = False
         if held.scope.ran_out:
             self._observer(LeaseWasLost(self._mapping.name, shard, "the lease was not renewed in time"))
         with anyio.move_on_after(RELEASE_SECONDS_MAX, shield=True):
@@ -209,7 +213,7 @@ class Supervisor:
 
     async def _read(self, row: Row, held: Held) -> None:
         here = Surroundings(self._mapping.name, row.shard, self._observer, self._clock, self._random)
-        progress = Progress(row.checkpoint, self._mapping.lanes)
+        progress = Progress(row.checkpoint, self._mapping.lanes, by_inner_keys=self._mapping.deaggregate)
         reader = ShardReader(
             here,
             source=self._source,
@@ -234,20 +238,23 @@ class Supervisor:
             pause = self._times.renew_every if calm else RETRY_RENEWAL_SECONDS
 
     async def _renew_all(self) -> None:
-        async with anyio.create_task_group() as renewals:
-            for held in self._held.values():
-                renewals.start_soon(self._renew, held)
+        """Raises `Unavailable` if the store is too slow: there must be time for another try."""
+        with anyio.move_on_after(self._times.margin) as patience:
+            async with anyio.create_task_group() as renewals:
+                for held in self._held.values():
+                    renewals.start_soon(self._renew, held)
+        if patience.cancelled_caught:
+            raise Unavailable(f"the leases were not renewed within {self._times.margin:g} seconds")
 
     async def _renew(self, held: Held) -> None:
         started = anyio.current_time()
-        with anyio.move_on_after(self._times.margin):
-            renewed = await self._store.renew(held.lease)
-            if renewed is None:
-                self._observer(LeaseWasLost(self._mapping.name, held.lease.shard, "another worker owns the shard"))
-                held.scope.stop(0)
-            else:
-                held.lease = renewed
-                held.scope.extend(started + self._times.trusted)
+        renewed = await self._store.renew(held.lease)
+        if renewed is None:
+            self._observer(LeaseWasLost(self._mapping.name, held.lease.shard, "another worker owns the shard"))
+            held.scope.stop(0)
+        else:
+            held.lease = renewed
+            held.scope.extend(started + self._times.trusted)
 
     # The bulkhead: what escapes a shard is told, and ends there
 

@@ -34,7 +34,6 @@ class Worker:
                 tasks.start_soon(supervisor.run)
             await stop.wait()
             self._observer(WorkerDraining(self._drain_seconds))
-            started = anyio.current_time()
             for supervisor in self._supervisors:
                 supervisor.stop(self._drain_seconds)
-        self._observer(WorkerStopped(drained=anyio.current_time() - started < self._drain_seconds))
+        self._observer(WorkerStopped(drained=all(supervisor.drained for supervisor in self._supervisors)))

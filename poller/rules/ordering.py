@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from zlib import crc32
 
 from poller.model import Checkpoint, Position, Record, Window, precedes
@@ -90,12 +91,16 @@ class Progress:
     ``window`` is the tumbling window that is open, if there are windows; they need a single lane (R-PAR-6).
     """
 
-    def __init__(self, saved: Checkpoint, lanes: int) -> None:
+    def __init__(self, saved: Checkpoint, lanes: int, *, by_inner_keys: bool = False) -> None:
         """Goes on from ``saved`` with so many lanes.
 
         If those were of another number, all of the new ones begin at the lowest position, and what the old ones did
-        beyond it is remembered: a key keeps its order, and nothing is repeated (R-STATE-14).
+        beyond it is remembered: a key keeps its order, and nothing is repeated (R-STATE-14). It is forgotten, and
+        repeated, if records are dealt out by other keys than before.
         """
+        if saved.by_inner_keys != by_inner_keys:
+            saved = replace(saved, lanes=(), earlier=())
+        self._by_inner_keys = by_inner_keys
         same = len(saved.lanes) == lanes
         self.lanes = tuple(LaneProgress(start) for start in (saved.lanes if same else (saved.position,) * lanes))
         self._earlier = saved.earlier if same or not saved.lanes else (saved.lanes, *saved.earlier)
@@ -129,7 +134,9 @@ class Progress:
         lowest = _lowest(positions)
         self._earlier = tuple(each for each in self._earlier if any(precedes(lowest, position) for position in each))
         lanes = positions if any(position != lowest for position in positions) else ()
-        return Checkpoint(lowest, self._arrived_at, outcome, lanes, self._earlier, self.window)
+        return Checkpoint(
+            lowest, self._arrived_at, outcome, lanes, self._earlier, self.window, by_inner_keys=self._by_inner_keys
+        )
 
 
 def _did(positions: Sequence[Position], record: Record) -> bool:

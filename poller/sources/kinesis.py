@@ -15,8 +15,8 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from poller.arns import stream_arn
-from poller.aws import Aws, BadArgument, Expired, NotFound, translated
-from poller.errors import PositionLost, SourceGone, Unavailable
+from poller.aws import Aws, Expired, NotFound, translated
+from poller.errors import SourceGone, Unavailable
 from poller.events import InnerRecordsDropped
 from poller.model import Listing, Page, Position, Record, Shard, ShardId
 from poller.ports import Clock, Observer
@@ -87,14 +87,9 @@ class KinesisSource:
     async def iterator(self, shard: ShardId, position: Position) -> str:
         """See `poller.sources.polling.ShardCalls`; only the parameters that belong to the position are sent."""
         client = await self._client()
-        try:
-            with translated(f"get an iterator for {shard} of {self._arn}"):
-                answer = await client.get_shard_iterator(StreamARN=self._arn, ShardId=shard, **_start(position))
-                return text(answer["ShardIterator"])
-        except BadArgument as problem:
-            if position.sequence_number is None:
-                raise
-            raise PositionLost(str(problem)) from problem
+        with translated(f"get an iterator for {shard} of {self._arn}"):
+            answer = await client.get_shard_iterator(StreamARN=self._arn, ShardId=shard, **_start(position))
+            return text(answer["ShardIterator"])
 
     async def records(self, shard: ShardId, iterator: str) -> Answer:
         await self._turn(shard)

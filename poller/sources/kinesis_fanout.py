@@ -107,13 +107,15 @@ class Pushed:
         if event is None:
             return None
         with translated(f"read an event of {self._shard}"):
+            children = bool(event.get("ChildShards"))
             following = event.get("ContinuationSequenceNumber")
+            following = None if following is None else sequence_number(following)
             records, read_to = await self._kinesis.opened(self._shard, event["Records"])
             return Answer(
                 records,
-                None if following is None else sequence_number(following),
+                None if children else following,
                 event["MillisBehindLatest"] / 1000,
-                ended=bool(event.get("ChildShards")),
+                ended=children and following is None,  # an end that is to be continued, as of emulators, proves nothing
                 read_to=read_to,
             )
 

@@ -136,7 +136,10 @@ class ShardPolling:
         if self._iterator is not None and anyio.current_time() - self._iterator_at > self._pace.iterator_seconds:
             self._iterator = None  # the consumer held us so long that it is about to expire (R-KIN-3)
         if self._iterator is None:
-            self._iterator = await self._calls.iterator(self._shard, self._read_to.position)
+            try:
+                self._iterator = await self._calls.iterator(self._shard, self._read_to.position)
+            except BadArgument as problem:  # no place in this shard, and it will never be one
+                raise PositionLost(str(problem)) from problem
             self._iterator_at = self._asked_at
         self._asked_at = anyio.current_time()
         return await self._calls.records(self._shard, self._iterator)

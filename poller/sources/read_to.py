@@ -10,7 +10,8 @@ from poller.model import Position, Record, precedes
 class ReadTo:
     """A ``position`` in a shard that moves over what is read.
 
-    Records that arrived before ``skip_before`` (epoch seconds) are left out until the first one that did not.
+    Records that arrived before ``skip_before`` (epoch seconds) are left out until the first one that did not. Until
+    then the position stays: if it moved and were lost, who begins anew would not know what to leave out.
     """
 
     def __init__(self, position: Position, skip_before: float | None = None) -> None:
@@ -18,7 +19,7 @@ class ReadTo:
         self._skip_before = skip_before
 
     def unread(self, records: Sequence[Record]) -> tuple[Record, ...]:
-        """Those behind the position, which moves over them all.
+        """Those behind the position, which moves over them all, unless all are left out.
 
         Numbers compare as such (R-KIN-10), then the index in an aggregate.
         """
@@ -33,7 +34,7 @@ class ReadTo:
                 continue
             self._skip_before = None
             unread.append(record)
-        if newest is not None:
+        if newest is not None and self._skip_before is None:
             self.position = newest.position
         return tuple(unread)
 

@@ -121,14 +121,16 @@ class ShardSubscribing:
         self._asked_at = anyio.current_time()
         try:
             answer = await self._answer(self._answers or await self._subscribe())
-            if answer is not None:
-                return await self._page(answer)
         except (BadArgument, PositionLost) as problem:
             self._refused(problem)
         except Unavailable as problem:
             self._failed(problem)
         except NotFound as problem:
             await self._look_for_shard(problem)
+        else:
+            if answer is not None:
+                # What this raises ends the reading, for the page was taken over by then, yet will not be given.
+                return await self._page(answer)
         await self._unsubscribe()
         return None
 

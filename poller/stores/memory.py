@@ -9,7 +9,7 @@ import anyio.lowlevel
 
 from poller.errors import LeaseLost
 from poller.mapping import MappingStatus
-from poller.model import Checkpoint, Lease, MappingId, Row, Shard, ShardId, WorkerId
+from poller.model import Checkpoint, Lease, MappingId, Row, Shard, ShardId, WorkerId, first_token
 from poller.ports import Clock
 
 
@@ -39,7 +39,7 @@ class MemoryStore:
             if row is not None and row.stream_created_at == old.stream_created_at:
                 del self._rows[mapping, old.shard]
         for shard, checkpoint in shards:
-            lease = Lease(mapping, shard.id, owner=None)
+            lease = Lease(mapping, shard.id, owner=None, token=first_token(stream_created_at))
             row = Row(lease, shard.parents, checkpoint, self._clock.now(), stream_created_at)
             self._rows.setdefault((mapping, shard.id), row)
 

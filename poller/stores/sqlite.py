@@ -14,7 +14,18 @@ from pathlib import Path
 
 from poller.errors import ConfigError, LeaseLost
 from poller.mapping import MappingStatus, State
-from poller.model import Checkpoint, Lease, MappingId, Position, Row, Shard, ShardId, Window, WorkerId
+from poller.model import (
+    Checkpoint,
+    Lease,
+    MappingId,
+    Position,
+    Row,
+    Shard,
+    ShardId,
+    Window,
+    WorkerId,
+    first_token,
+)
 from poller.ports import Clock
 from poller.stores.group_commit import GroupCommit
 from poller.stores.owner_locks import OwnerLocks
@@ -90,11 +101,11 @@ class SqliteStore:
             (mapping, shard.id, json.dumps(shard.parents), stream_created_at, *_checkpoint_values(point), now)
             for shard, point in shards
         ]
-        marks = ", ".join("?" * len(new[0])) if new else ""
+        values = f"{', '.join('?' * 10)}, NULL, {first_token(stream_created_at)}, 0"
+        insert = f"INSERT INTO shards ({_COLUMNS}) VALUES ({values}) ON CONFLICT DO NOTHING"
 
         def replace_and_add(database: sqlite3.Connection) -> None:
             database.executemany("DELETE FROM shards WHERE mapping = ? AND shard = ? AND stream_created_at IS ?", old)
-            insert = f"INSERT INTO shards ({_COLUMNS}) VALUES ({marks}, NULL, 0, 0) ON CONFLICT DO NOTHING"
             database.executemany(insert, new)
 
         await self._commits.do(replace_and_add)
@@ -111,9 +122,14 @@ class SqliteStore:
         return taken if await self._commits.do(take) else None
 
     async def renew(self, lease: Lease) -> Lease | None:
-        command = f"UPDATE shards SET counter = ? WHERE {_IS_OWNERS}"
-        renewed = replace(lease, counter=lease.counter + 1)
-        return renewed if await self._changes(command, (renewed.counter, *_fence(lease))) else None
+        def renew(database: sqlite3.Connection) -> int | None:
+            # From the row's own counter: a renewal that is repeated after its answer was lost must move it, too.
+            database.execute(f"UPDATE shards SET counter = counter + 1 WHERE {_IS_OWNERS}", _fence(lease))
+            found = database.execute(f"SELECT counter FROM shards WHERE {_IS_OWNERS}", _fence(lease)).fetchone()
+            return int(found[0]) if found else None
+
+        counter = await self._commits.do(renew)
+        return None if counter is None else replace(lease, counter=counter)
 
     async def release(self, lease: Lease) -> None:
         await self._changes(f"UPDATE shards SET owner = NULL WHERE {_IS_OWNERS}", _fence(lease))
@@ -177,17 +193,21 @@ def _fence(lease: Lease) -> tuple[object, ...]:
 def _checkpoint_values(checkpoint: Checkpoint) -> tuple[object, ...]:
     """Position, arrival, last outcome, lanes and tumbling window, as columns."""
     window = checkpoint.window
+    lanes = [[str(position) for position in each] for each in (checkpoint.lanes, *checkpoint.earlier)]
     return (
         str(checkpoint.position),
         checkpoint.arrived_at,
-        checkpoint.last_outcome,
-        json.dumps([[str(position) for position in lanes] for lanes in (checkpoint.lanes, *checkpoint.earlier)]),
+        checkpoint.last_outcome.encode(errors="replace").decode(),  # half a surrogate pair is no text for SQLite
+        json.dumps({"by_inner_keys": lanes} if checkpoint.by_inner_keys else lanes),
         json.dumps(window and [window.start, window.end, window.state.decode(), window.opened]),
     )
 
 
 def _checkpoint(position: str, arrived_at: str | None, last_outcome: str, lanes: str, tumbling: str) -> Checkpoint:
-    current, *earlier = [tuple(Position(each) for each in positions) for positions in json.loads(lanes)] or [()]
+    said = json.loads(lanes)
+    by_inner_keys = isinstance(said, dict)
+    texts = said["by_inner_keys"] if by_inner_keys else said
+    current, *earlier = [tuple(Position(each) for each in positions) for positions in texts] or [()]
     start, end, state, opened = json.loads(tumbling) or (0, 0, "", False)
     return Checkpoint(
         Position(position),
@@ -196,6 +216,7 @@ def _checkpoint(position: str, arrived_at: str | None, last_outcome: str, lanes:
         lanes=current,
         earlier=tuple(earlier),
         window=Window(start, end, state.encode(), opened) if end else None,
+        by_inner_keys=by_inner_keys,
     )
 
 

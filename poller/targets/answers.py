@@ -60,9 +60,12 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
 
 
 def in_short(said: str | bytes) -> str:
-    """The beginning of a text, in one line: what others say has any length, and goes into logs and stores."""
+    """The beginning of a text, in one line: what others say has any length, and goes into logs and stores.
+
+    Half of a surrogate pair, which JSON can spell and UTF-8 cannot, is escaped.
+    """
     text = said.decode(errors="replace") if isinstance(said, bytes) else said
-    words = " ".join(text[: 2 * _EXCERPT].split())
+    words = " ".join(text[: 2 * _EXCERPT].split()).encode(errors="backslashreplace").decode()
     return words if len(words) <= _EXCERPT else f"{words[:_EXCERPT]}..."
 
 

@@ -71,8 +71,8 @@ async def _outcome(response: aiohttp.ClientResponse) -> Outcome:
         return NotInvoked(in_words, retry_after_seconds(headers))
     if status == 413:
         return PayloadTooLarge(in_words)
-    version = headers.get("X-Amz-Executed-Version") or "$LATEST"
-    kind = headers.get("X-Amz-Function-Error")
+    version = in_short(headers.get("X-Amz-Executed-Version", "")) or "$LATEST"
+    kind = in_short(headers["X-Amz-Function-Error"]) if "X-Amz-Function-Error" in headers else None
     failed = Response(status, version, kind or "Unhandled")
     if not 200 <= status < 300:
         return FunctionFailed(in_words, failed)

@@ -31,7 +31,13 @@ from poller.targets.context import LambdaContext
 Handler = Callable[[object, LambdaContext], object]
 
 _FAILURES = (Exception, SystemExit)
-"""What a handler may raise; a `sys.exit` ends the sandbox in Lambda, and here the attempt alone."""
+"""What user code may raise where it is only looked at."""
+
+_ENDINGS = BaseException
+"""What a handler may raise: some libraries derive their time-outs from it, that no handler catches them by mistake.
+
+It would end the sandbox in Lambda, as a `sys.exit` does, and here ends the attempt alone.
+"""
 
 
 def load_handler(text: str) -> Handler:
@@ -74,7 +80,9 @@ class PythonTarget:
             deadline=time.monotonic() + self._timeout_seconds,
         )
         with anyio.move_on_after(self._timeout_seconds):
-            return await self._answer(invocation, context)
+            outcome = await self._answer(invocation, context)
+            await checkpoint_if_cancelled()  # a handler that swallowed its cancellation is not one that is done
+            return outcome
         return FunctionFailed(f"Task timed out after {self._timeout_seconds:.2f} seconds")
 
     async def aclose(self) -> None:
@@ -88,11 +96,11 @@ class PythonTarget:
                 answer = await answer
             body = _serialised(answer)
             return Succeeded(body) if len(body) <= ANSWER_BYTES_MAX else FunctionFailed(TOO_LARGE)
-        except _FAILURES as error:
-            return FunctionFailed(describe(error))
         except anyio.get_cancelled_exc_class():
             await checkpoint_if_cancelled()  # goes on raising if it was us
             return FunctionFailed("the handler cancelled itself")
+        except _ENDINGS as error:
+            return FunctionFailed(describe(error))
 
 
 def describe(error: BaseException) -> str:

@@ -42,6 +42,7 @@ TABLE = [
     ("drain", "drain_timeout_seconds = -1", "3: worker.drain_timeout_seconds: -1 is out of range; "),
     ("drain", "drain_timeout_seconds = nan", "3: worker.drain_timeout_seconds: nan is out of range; "),
     ("[server]", "[serverr]", "4: serverr: unknown key; did you mean server?"),
+    ("drain", f"drain_timeout_seconds = 1{'0' * 400}", "3: worker.drain_timeout_seconds: a number of more than 64 "),
     ("listen", "listen = '9464'", "5: server.listen: '9464' is not an address to listen on; "),
     ("listen", "listen = 'h:65536'", "5: server.listen: 'h:65536' is not an address to listen on; "),
     ("endpoint_url =", "endpoint_url = 'localhost:5000'", "8: aws.endpoint_url: 'localhost:5000' is not a URL; "),
@@ -73,6 +74,7 @@ TABLE = [
         "15: functions.orders-handler.url: both handler and url are given; ",
     ),
     ("handler =", "url = 'ftp://h'", "14: functions.orders-handler.url: 'ftp://h' is not a URL; "),
+    ("handler =", "url = 'http://a b/'", "14: functions.orders-handler.url: 'http://a b/' is not a URL; "),
     ("timeout_sec", "timeout_seconds = 0", "15: functions.orders-handler.timeout_seconds: 0 is out of range; "),
     ("name =", "name = ' '", f"18: {MAPPING}.name: must be a readable text; "),
     ("event_source_arn", "", f"17: {MAPPING}.event_source_arn: Unrecognized event source. Give the ARN of a Kinesis "),
@@ -121,6 +123,12 @@ TABLE = [
         f"22: {MAPPING}.starting_position_timestamp: Received Exception while reading from provided stream. The times",
     ),
     ("batch_size", "batch_size = 10001", f"22: {MAPPING}.batch_size: 1 validation error detected: Value '10001' at 'b"),
+    (
+        "starting_pos",
+        "starting_position = 'AT_TIMESTAMP'\nstarting_position_timestamp = 0001-01-01T00:00:00Z",
+        f"22: {MAPPING}.starting_position_timestamp: -62135596800.0 is out of range; ",
+    ),
+    ("batch_size", f"batch_size = 0x{'f' * 5000}", f"22: {MAPPING}.batch_size: a number of more than 64 bits is out "),
     ("batch_size", "batch_size = true", f"22: {MAPPING}.batch_size: must be a whole number, not a boolean; "),
     (
         "batch_size",
@@ -229,6 +237,12 @@ def test_a_slip_in_the_syntax_is_told_with_its_line(tmp_path: Path, text: str, s
     (found,) = problems(tmp_path, text)
     assert found.startswith(start)
     assert "(at" not in found
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 5000 + "]" * 5000])
+def test_what_is_too_much_for_the_reader_of_toml_is_told_too(tmp_path: Path, value: str) -> None:
+    (found,) = problems(tmp_path, f"a = {value}\n")
+    assert found.startswith(" not usable: a number has thousands of digits, or brackets are nested as deeply; ")
 
 
 def test_a_file_that_is_not_text_is_told_with_the_line(tmp_path: Path) -> None:

@@ -154,14 +154,18 @@ async def test_a_file_that_is_not_in_its_place_is_a_store_that_is_away(tmp_path)
         await store.save(lease, after(1))
 
 
-async def test_a_damaged_row_is_told_and_the_store_goes_on(tmp_path):
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [("position = 'nonsense'", "not a position"), ("lanes = '[[1]]'", "Error"), ("tumbling = '[0, 7, 1, 1]'", "Error")],
+)
+async def test_a_damaged_row_is_told_and_the_store_goes_on(tmp_path, damage, told):
     path = tmp_path / "poller.db"
     async with opened(path) as store:
         await store.create(ORDERS, [(S1, START)])
         with sqlite3.connect(path) as other:
-            other.execute("UPDATE shards SET position = 'nonsense'")
+            other.execute(f"UPDATE shards SET {damage}")
         other.close()
-        with pytest.raises(Unavailable, match="not a position"):
+        with anyio.fail_after(5), pytest.raises(Unavailable, match=told):
             await store.rows(ORDERS)
         await store.create(ORDERS, [(Shard(ShardId("s-9")), Checkpoint(Position.after(SequenceNumber("1"))))])
 

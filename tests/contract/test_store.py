@@ -126,8 +126,19 @@ async def test_a_renewal_moves_the_counter_and_nothing_else(store):
 async def test_a_renewal_may_be_repeated_with_the_old_lease_after_its_answer_was_lost(store):
     lease = await taken(store)
     assert await store.renew(lease)
+    seen = await only(store)
     assert await store.renew(lease)
+    assert (await only(store)).lease.counter > seen.lease.counter  # who watches sees that the owner lives
     await store.save(lease, after(1))  # and a save is fenced by the token alone
+
+
+async def test_any_text_may_be_the_last_outcome(store):
+    """A function may fail with half of a surrogate pair in its words, as of an emoji that was cut."""
+    lease = await taken(store)
+    await store.save(lease, after(1, "ValueError: bad \ud83d order"))
+    row = await only(store)
+    assert row.checkpoint.position == Position("AFTER:1")
+    assert row.checkpoint.last_outcome.startswith("ValueError: bad ")
 
 
 async def test_the_old_owner_can_neither_save_nor_renew_nor_release_after_a_takeover(store):
@@ -195,6 +206,7 @@ async def test_lanes_and_window_are_saved_with_the_position(store):
         lanes=(Position("AFTER:5"), Position("AFTER:9:2"), Position("AT_TIMESTAMP:7.000")),
         earlier=((Position("AFTER:5"), Position("AFTER:6")), (Position("AFTER:9"),)),
         window=Window(60, 90, '{"größe": 1}'.encode(), opened=True),
+        by_inner_keys=True,
     )
     await store.save(lease, full)
     assert (await only(store)).checkpoint == full
@@ -211,6 +223,16 @@ async def test_rows_of_an_earlier_stream_are_replaced_in_one_write(store):
     assert {(row.stream_created_at, row.checkpoint, row.lease.owner) for row in rows.values()} == {(2e9, START, None)}
     with pytest.raises(LeaseLost):
         await store.save(lease, after(1))
+
+
+async def test_a_save_for_an_earlier_stream_never_fits_the_lease_of_a_later_one(store):
+    """It may have been held up on its way, and the same worker may own the shard of the same name again."""
+    late = await taken(store)
+    await store.create(ORDERS, [(S1, START)], stream_created_at=2e9, replacing=await store.rows(ORDERS))
+    mine = await store.take((await only(store)).lease, A)
+    with pytest.raises(LeaseLost):
+        await store.save(late, Checkpoint(SHARD_END))
+    await store.save(mine, after(1))
 
 
 async def test_a_worker_that_is_late_does_not_replace_the_new_rows_too(store):

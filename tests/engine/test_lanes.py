@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from dataclasses import replace
 from random import Random
 
 import anyio
 import pytest
 
+from poller.errors import PositionLost
 from poller.invocation import FunctionFailed, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy
-from poller.model import Checkpoint, Position, Record, SequenceNumber, Shard, ShardId
+from poller.model import Checkpoint, Page, Position, Record, SequenceNumber, Shard, ShardId
 from poller.rules.ordering import lane_of
 from poller.stores.memory import MemoryStore
 from tests.builders import numbers, record
@@ -231,3 +233,56 @@ def test_what_lanes_of_earlier_settings_did_is_forgotten_once_all_is_done():
     assert [len(positions) for positions in between.earlier] == [3]
     after = run(source, seconds=20, store=store, lanes=2).rows["shard-0"].checkpoint
     assert after == Checkpoint(Position("AFTER:100"), EPOCH, after.last_outcome)
+
+
+class LateEnd(KeptSource):
+    """The end of its shard is told by an empty page of its own, as Kinesis and DynamoDB may do."""
+
+    async def _pages(self, position):
+        async for page in super()._pages(position):
+            if page.ended and page.records:
+                yield replace(page, ended=False)
+                await anyio.sleep(0.1)
+                page = Page((), 0.0, ended=True)
+            yield page
+
+
+def test_a_closed_shard_is_finished_though_the_last_of_it_holds_nothing_for_the_lane_that_fell_behind():
+    """R-SHARD-2: such a lane hears that it has caught up, although that gives it nothing to do."""
+    slow = lane(5, 2)
+    other = next(key for key in range(20) if lane(key, 2) != slow)
+    source = LateEnd([record(n, key=f"k-{5 if n <= 15 else other}", arrived_at=EPOCH) for n in range(1, 41)])
+    source.page_records, source.ended = 5, True
+    target = ScriptedTarget(
+        lambda batch: FunctionFailed("boom") if 5 in batch and anyio.current_time() < 30 else Succeeded()
+    )
+    seen = run(source, target, seconds=120, lanes=2, batch=BatchPolicy(batch_size=5, ahead_records=5))
+    assert source.reread_from
+    assert {number for batch in seen.batches for number in batch} == set(range(1, 41))
+    assert seen.position() == "SHARD_END"
+
+
+@pytest.mark.parametrize("problem", [None, PositionLost("trimmed"), PositionLost("no such shard", shard_gone=True)])
+def test_a_closed_shard_is_finished_though_what_a_lane_missed_has_left_the_stream(problem):
+    """R-SHARD-2, R-SHARD-3: a stuck lane's backlog is trimmed, told or not, or the whole shard is gone meanwhile."""
+
+    class Trimmed(LateEnd):
+        def reread(self, shard, position):
+            self.records.clear()
+            if problem is not None and position != Position("TRIM_HORIZON"):
+                return self._lost(position)
+            return super().reread(shard, position)
+
+        async def _lost(self, position):
+            self.reread_from.append(position)
+            await anyio.sleep(0.1)
+            raise problem
+            yield
+
+    source = Trimmed(keyed(500), page_records=100, ended=True)
+    target = ScriptedTarget(
+        lambda batch: FunctionFailed("boom") if 5 in batch and anyio.current_time() < 30 else Succeeded()
+    )
+    seen = run(source, target, seconds=120, lanes=2, batch=BatchPolicy(batch_size=5, ahead_records=5))
+    assert len(source.reread_from) in (1, 2)
+    assert seen.position() == "SHARD_END"

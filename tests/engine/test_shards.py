@@ -170,6 +170,16 @@ def test_a_gap_is_told_with_its_bounds_and_reading_goes_on():
     assert seen.batches == [[1, 2], [7, 8]]
 
 
+def test_a_gap_before_the_first_wanted_record_leads_back_to_the_starting_moment():
+    """R-POS-1: going to the oldest record instead would deliver what was there before the mapping."""
+    source = ScriptedSource()
+    source.pages["shard-0"].append(PositionLost("trimmed while older records were left out"))
+    run(source, seconds=10, starting_position="LATEST")
+    first, second = [position for _, position in source.reads]
+    assert first.timestamp is not None
+    assert second == first
+
+
 def test_a_shard_that_has_left_the_stream_is_told_and_finished():
     source = ScriptedSource()
     source.add(records(1))
@@ -342,6 +352,42 @@ def test_a_drain_ends_in_its_time_although_a_batch_does_not():
     run_virtually(main)
 
 
+def test_a_drain_that_the_end_of_the_lease_cuts_short_is_not_called_a_drain():
+    """What the function has done is then not saved, and the next owner repeats it."""
+    source = ScriptedSource()
+    source.add(records(1))
+
+    class Away(MemoryStore):
+        away = False
+
+        async def renew(self, lease):
+            return await self._unless_away(super().renew(lease))
+
+        async def save(self, lease, checkpoint):
+            await self._unless_away(super().save(lease, checkpoint))
+
+        async def _unless_away(self, call):
+            if self.away:
+                call.close()
+                raise Unavailable("no connection")
+            return await call
+
+    async def main():
+        heard, store, stop = Heard(), Away(VirtualClock()), anyio.Event()
+        target = ScriptedTarget(seconds=30.0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(new_worker(source, target, store, heard, drain_seconds=60.0).run, stop)
+            await anyio.sleep(2)
+            assert target.batches
+            assert not heard.of(BatchInvoked)
+            store.away = True
+            stop.set()
+        assert anyio.current_time() < 20
+        return heard
+
+    assert not run_virtually(main).of(WorkerStopped)[0].drained
+
+
 def test_a_handler_of_many_minutes_keeps_its_lease():
     """Renewals never share a path with delivery; a second worker finds nothing to take."""
     source = ScriptedSource()
@@ -363,6 +409,27 @@ def test_a_handler_of_many_minutes_keeps_its_lease():
         assert not one.of(LeaseWasLost)
 
     run_virtually(main)
+
+
+def test_one_slow_renewal_costs_no_lease():
+    """It is given up in time for another try within the trusted time."""
+    source = ScriptedSource()
+    source.add(records(1))
+
+    class SlowOnce(MemoryStore):
+        renewals = 0
+
+        async def renew(self, lease):
+            self.renewals += 1
+            if self.renewals == 1:
+                await anyio.sleep(30)
+            return await super().renew(lease)
+
+    seen = run(source, ScriptedTarget(seconds=40.0, random=Steady()), store=SlowOnce(VirtualClock()))
+    assert seen.batches == [[1]]
+    assert not seen.heard.of(LeaseWasLost)
+    (trouble,) = seen.heard.of(MappingTroubled)
+    assert trouble.problem == "the leases were not renewed within 3 seconds"
 
 
 def test_a_silent_owners_shard_is_taken_over_after_a_lease_time_and_the_silent_one_is_fenced():

@@ -77,7 +77,8 @@ class DeliveryJudge(Judge):
             if any(number not in shard.trimmed and number not in shard.resolved for number in left_out):
                 self.broken(entry, f"I2 {entry.shard}: a batch with holes: {of_line} without {sorted(left_out)}")
         for parent in shard.parents:
-            if not self.shards[parent].done():
+            # Until it is noticed that the stream is another one, its shards are taken for the old ones.
+            if not self.shards[parent].done() and not shard.of_another_stream:
                 self.broken(entry, f"I5 {entry.shard}: attempted while its parent {parent} is not done")
 
     def handled(self, entry: entries.Handled) -> None:
@@ -124,12 +125,10 @@ class DeliveryJudge(Judge):
         shard.saved = max(saved, shard.saved)
 
     def restored(self, entry: entries.Restored) -> None:
-        for shard in self.shards.values():
-            shard.began = False
-        for name, position in entry.positions:
-            shard = self.shards[name]
-            shard.began = True
-            shard.saved, shard.finished = number_of(position), position == "SHARD_END"
+        positions = dict(entry.positions)
+        for name, shard in self.shards.items():
+            position = positions.get(name, "")
+            shard.began, shard.saved, shard.finished = bool(position), number_of(position), position == "SHARD_END"
             if not shard.saved:  # as if nothing had been read
                 shard.leave_out(shard.trimmed)
 

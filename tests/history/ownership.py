@@ -71,7 +71,9 @@ class OwnershipJudge(Judge):
 
     def began(self, entry: entries.Began) -> None:
         """Another stream's row may have been here, by which some of this stream was read."""
-        if self._in_force.pop(entry.shard, None) is not None and self._remade:
+        before = self._in_force.pop(entry.shard, None)
+        if before is not None and self._remade:
+            before.until = entry.at
             self._done_by = {number: by for number, by in self._done_by.items() if by.shard != entry.shard}
 
     def restored(self, entry: entries.Restored) -> None:

@@ -33,6 +33,25 @@ def at(number):
     return Position(f"AFTER:{number}")
 
 
+def test_what_passed_a_full_lane_by_counts_for_the_age():
+    """R-MET-3: an age that only knew what was taken would fall while the lane is behind."""
+    progress = Progress(Checkpoint(TRIM_HORIZON), 1)
+    (lane,) = progress.lanes
+    first, second, third = (record(number, arrived_at=100.0 + number) for number in (1, 2, 3))
+    lane.take([first], at(1))
+    lane.pass_by([second, third], at(3))
+    lane.pass_by([], at(9))
+    assert progress.oldest_at == 101.0
+    lane.settle([first])
+    assert progress.oldest_at == 102.0
+    lane.take([second], at(2))
+    lane.settle([second])
+    assert progress.oldest_at == 102.0, "the next one is no older"
+    lane.take([third], at(3))
+    lane.settle([third])
+    assert progress.oldest_at is None
+
+
 def test_a_lane_without_work_is_as_far_as_it_was_read():
     """R-PAR-5."""
     progress = Progress(Checkpoint(TRIM_HORIZON), 2)
@@ -77,6 +96,18 @@ def test_the_same_number_of_lanes_goes_on_and_another_one_remembers():
         left = fewer.without_done([record(number, key=key) for number in (2, 5, 10)])
         assert numbers(left) == [number for number in (2, 5, 10) if number > done_to]
     assert fewer.checkpoint("").earlier == (saved.lanes,)
+
+
+def test_other_keys_to_deal_by_repeat_what_lanes_did_beyond_the_checkpoint():
+    """An aggregate that was not opened had one lane; its inner records have others, and must not pass for done."""
+    progress = Progress(Checkpoint(at(10), lanes=(at(10), at(100)), earlier=((at(10), at(50), at(90)),)), 2)
+    assert [lane.taken_to for lane in progress.lanes] == [at(10), at(100)]
+    opened = Progress(progress.checkpoint(""), 2, by_inner_keys=True)
+    assert [lane.taken_to for lane in opened.lanes] == [at(10), at(10)]
+    assert numbers(opened.without_done([record(number) for number in range(11, 20)])) == list(range(11, 20))
+    opened.lanes[0].take([], at(20))
+    again = Progress(opened.checkpoint(""), 2, by_inner_keys=True)
+    assert [lane.taken_to for lane in again.lanes] == [at(20), at(10)]
 
 
 def test_what_earlier_lanes_did_is_kept_through_several_changes_until_it_is_passed():

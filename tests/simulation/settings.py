@@ -75,7 +75,7 @@ class Settings:
         tumbling = self.mapping.tumbling_window_seconds > 0
         # No window survives that its stream or its state is replaced.
         self.remake_seconds = pick([100.0, *[NEVER] * 9]) if self.kind is KINESIS and not tumbling else NEVER
-        self.restore_seconds = pick([60.0, *[NEVER] * 9]) if not tumbling else NEVER
+        self.restore_seconds = pick([60.0, *[NEVER] * 9]) if not tumbling and self.remake_seconds is NEVER else NEVER
         self.workers = random.randint(1, 3)
         self.lanes = (1,) if tumbling else pick([(1,), (1,), (2,), (4,), (1, 3, 10)])
         self.batch_sizes = (self.mapping.batch.batch_size, pick([self.mapping.batch.batch_size, 2, 50]))

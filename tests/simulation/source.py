@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
-from poller.aws import Expired
 from poller.errors import Unavailable
 from poller.model import Listing, Page, Position, Shard, ShardId
 from poller.ports import Observer
@@ -22,7 +22,7 @@ class SimCalls:
         self.stream = stream
         self._life = life
         self._faults = faults
-        self._lagging: list[Shard] | None = None
+        self._lagging: Listing | None = None
 
     async def iterator(self, shard: ShardId, position: Position) -> str:
         await self._there()
@@ -33,7 +33,7 @@ class SimCalls:
     async def records(self, shard: ShardId, iterator: str) -> Answer:
         await self._there()
         if self._life.strikes("iterator expired"):
-            raise Expired("the iterator has expired")
+            self.stream.expire(iterator)
         answer = self.stream.records(shard, iterator)
         await self._back()
         if answer.iterator is not None and self._life.strikes("null iterator"):
@@ -41,19 +41,20 @@ class SimCalls:
         return answer
 
     async def find(self, shard: ShardId) -> Shard | None:
-        return {each.id: each for each in await self.listing()}.get(shard)
+        return {each.id: each for each in (await self.listing()).shards}.get(shard)
 
     async def is_closed(self, shard: ShardId) -> bool:
         found = await self.find(shard)
         return found is not None and found.closed
 
-    async def listing(self) -> list[Shard]:
+    async def listing(self) -> Listing:
         await self._there()
         if self._life.strikes("listing failed"):
             raise Unavailable("listing failed")
-        fresh = self.stream.listing()
-        # A listing may miss the youngest shards and not yet know of a closing, but never forgets.
-        answer = self._lagging if self._lagging and self._life.strikes("listing lags") else fresh
+        fresh = Listing(tuple(self.stream.listing()), None, self.stream.created_at)
+        # A listing may miss the youngest shards and not yet know of a closing, but is of one stream, and never forgets.
+        lags = self._lagging is not None and self._lagging.stream_created_at == fresh.stream_created_at
+        answer = self._lagging if lags and self._life.strikes("listing lags") else fresh
         self._lagging = fresh
         await self._back()
         return answer
@@ -83,8 +84,7 @@ class SimSource:
         self._retention_seconds = retention_seconds
 
     async def listing(self) -> Listing:
-        shards = tuple(await self._calls.listing())
-        return Listing(shards, self._retention_seconds, self._calls.stream.created_at)
+        return replace(await self._calls.listing(), retention_seconds=self._retention_seconds)
 
     def read(self, shard: ShardId, position: Position) -> AsyncGenerator[Page, None]:
         pace = pacing.KINESIS if self._calls.stream.kind is KINESIS else pacing.DYNAMODB

@@ -151,11 +151,16 @@ class World:
 
     async def _all_resolved(self, within_seconds: float, complaint: str) -> None:
         deadline = anyio.current_time() + within_seconds
-        while self.unresolved():
+        while waiting := self.unresolved() + self._unfinished():
             if anyio.current_time() > deadline:
-                self.checker.violations.append(f"{complaint}: {self.unresolved()} shards wait")
+                self.checker.violations.append(f"{complaint}: {waiting} shards wait")
                 return
             await anyio.sleep(1)
+
+    def _unfinished(self) -> int:
+        """Closed shards that are not known to be done: their children must wait."""
+        closed = {shard.id for shard in self.stream.shards.values() if shard.closed}
+        return len(closed.difference(row.shard for row in self.shared.all() if row.finished))
 
     def open_window(self, shard: str) -> tuple[int, tuple[int, ...]]:
         window = self.shared.row(self.settings.mapping.id, shard).checkpoint.window

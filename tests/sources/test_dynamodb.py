@@ -197,6 +197,13 @@ async def test_errors_are_known_by_their_code(code, kind):
             await stream.records(SHARD, "it")
 
 
+async def test_a_position_that_dynamodb_refuses_is_lost():
+    """R-DDB-6: whatever the word for it; asking again and again would stop the shard for ever."""
+    async with source(Service(GetShardIterator=error("ValidationException")), "dynamodb") as stream:
+        with anyio.fail_after(5), pytest.raises(PositionLost):
+            await anext(stream.read(SHARD, Position(f"AFTER:{10**21}")))
+
+
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException"])
 async def test_a_stream_that_is_gone_says_so_in_the_words_of_its_service(code):
     """R-STATE-8, R-STATE-10: for the last processing result."""

@@ -302,7 +302,7 @@ async def test_a_stream_that_is_gone_says_so_in_the_words_of_its_service(code, t
 async def test_a_position_that_kinesis_refuses_is_lost():
     async with source(Service(GetShardIterator=error("InvalidArgumentException")), "kinesis") as stream:
         with pytest.raises(PositionLost):
-            await stream.iterator(SHARD, Position.after(SequenceNumber("7")))
+            await anext(stream.read(SHARD, Position.after(SequenceNumber("7"))))
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,9 @@ async def test_a_position_that_kinesis_refuses_is_lost():
         {"Records": [{**RAW, "Data": 5}]},
         {"Records": [{**RAW, "ApproximateArrivalTimestamp": "soon"}]},
         {"Records": [RAW], "NextShardIterator": 7},
+        {"Records": [{**RAW, "ApproximateArrivalTimestamp": 10**400}]},
         {"Records": [RAW], "MillisBehindLatest": "much"},
+        {"Records": [RAW], "MillisBehindLatest": 10**400},
         (502, "<html>Bad Gateway</html>"),
         (200, json.dumps(page(RAW))[:-20]),
     ],

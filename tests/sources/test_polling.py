@@ -251,6 +251,19 @@ def test_a_trimmed_position_is_told_to_the_shard():
         read(ScriptedCalls(answer(1), PositionLost("trimmed")))
 
 
+def test_a_refused_start_without_a_number_is_a_trouble_like_others():
+    class Refusing(ScriptedCalls):
+        async def iterator(self, shard, position):
+            if not self.positions:
+                self.positions.append(str(position))
+                raise BadArgument("odd")
+            return await super().iterator(shard, position)
+
+    got, heard, _ = read(Refusing(answer(1)), position=Position.at_timestamp(1.5))
+    assert got == [1]
+    assert "error" in [event.result for event in heard.of(Polled)]
+
+
 def test_a_trim_before_the_first_record_is_no_loss_of_a_position():
     calls = ScriptedCalls(PositionLost("trimmed while it was fetched"), answer(9))
     got, _, _ = read(calls)
@@ -288,6 +301,16 @@ def test_records_before_a_moment_are_left_out_until_the_first_one_after_it():
     page = (record(1, arrived_at=early), record(2, arrived_at=late), record(3, arrived_at=early))
     calls = ScriptedCalls(Answer(page, "next", 0.0))
     assert read(calls, position=Position.at_timestamp(EPOCH), skip_before=EPOCH)[0] == [2, 3]
+
+
+def test_a_trim_among_the_records_that_are_left_out_is_no_loss_and_brings_none_of_them():
+    """R-DDB-6, R-DDB-10: LATEST is a moment, and the oldest records before it may go while they are passed over."""
+    early = [Answer((record(number, arrived_at=EPOCH - 10),), "next", 0.0) for number in (1, 2)]
+    calls = ScriptedCalls(early[0], PositionLost("trimmed"), early[1], answer(3))
+    got, heard, _ = read(calls, position=Position.at_timestamp(EPOCH), skip_before=EPOCH)
+    assert got == [3]
+    assert [event.result for event in heard.of(Polled)][:4] == ["records", "error", "records", "records"]
+    assert set(calls.positions) == {str(Position.at_timestamp(EPOCH))}
 
 
 def aggregate(number, *indices):

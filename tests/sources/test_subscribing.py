@@ -308,6 +308,19 @@ def test_a_missing_continuation_ends_nothing_while_the_shard_is_listed_as_open()
     assert told(heard) == ["error"]
 
 
+def test_a_listing_without_the_stream_costs_no_records_of_a_last_event():
+    """R-EFO-3: the reading ends there, since who goes on does so from the last page that was given."""
+
+    class Flickering(Scripted):
+        async def is_closed(self, shard):
+            raise NotFound("no such stream")
+
+    calls = Flickering([Answer(records(1), None, 0.0)], [answer(2)])
+    with pytest.raises(SourceGone):
+        read(calls)
+    assert calls.starts == ["TRIM_HORIZON"]
+
+
 def test_a_missing_continuation_of_a_closed_shard_lets_iterators_read_the_rest():
     """R-EFO-3, R-EFO-6: no end is believed that the service does not prove."""
     rest = (Page(records(2)), Page((), ended=True))

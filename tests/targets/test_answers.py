@@ -176,6 +176,7 @@ def test_no_wish_is_so_odd_that_it_breaks_anything(wish, sent):
         ("", ""),
         (b"<html>\n  busy\t</html>", "<html> busy </html>"),
         (b"\xff{", "�{"),
+        ("no \ud83d, but 😀", r"no \ud83d, but 😀"),
         ("x" * 300, "x" * 300),
         ("x" * 301, "x" * 300 + "..."),
         ("x" * 10_000_000, "x" * 300 + "..."),

@@ -87,6 +87,16 @@ async def test_a_failure_tells_its_status_and_lambdas_word_for_it(status, header
     assert outcome.response == response
 
 
+async def test_headers_that_are_no_text_can_be_told_and_stored():
+    async def answer(request):
+        head = b"X-Amz-Function-Error: \xff\r\nX-Amz-Executed-Version: \xfe\r\nContent-Length: 0\r\n"
+        request.transport.write(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n")
+        request.transport.close()
+        return web.Response()
+
+    assert await invoke(answer) == FunctionFailed(r"\udcff", Response(200, r"\udcfe", r"\udcff"))
+
+
 async def test_an_endpoint_may_tell_the_version_that_ran():
     """R-DEST-23."""
     outcome = await invoke(web.Response(text="{}", headers={"X-Amz-Executed-Version": "7"}))

@@ -101,6 +101,7 @@ SAID = {
     b'"gone"': 'Unhandled: "gone"',
     b'{"errorType":null,"errorMessage":{"a":1}}': "Unhandled: {'a': 1}",
     b"\xff\xfe": "Unhandled: \ufffd\ufffd",
+    rb'{"errorMessage":"no \ud83d"}': r"Unhandled: no \ud83d",
     b"[" * 100_000: f"Unhandled: {'[' * 289}...",
     b'{"errorMessage":"' + b"x" * 1_000_000 + b'"}': f"Unhandled: {'x' * 289}...",
 }

@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 import time
+from contextlib import suppress
 from decimal import Decimal
 
 import anyio
@@ -81,6 +82,19 @@ async def test_an_async_handler_runs_on_the_loop_and_is_cancelled_at_its_time_ou
     assert ended == [0]
 
 
+async def test_an_async_handler_that_swallows_its_time_out_has_not_succeeded():
+    """R-INV-4: its records were not worked on."""
+
+    async def handler(event, context):
+        with suppress(anyio.get_cancelled_exc_class()):
+            await anyio.sleep(60)
+
+    assert await invoke(handler, timeout_seconds=0.1) == FunctionFailed("Task timed out after 0.10 seconds")
+    with anyio.move_on_after(0.1) as stop:
+        await invoke(handler, timeout_seconds=30)
+    assert stop.cancelled_caught, "nor has it when it is stopped"
+
+
 async def test_a_sync_handler_that_outlives_its_time_out_is_a_function_error_at_once():
     """R-INV-4."""
     release = threading.Event()
@@ -101,6 +115,26 @@ async def async_raises(event, context):
 
 def leaves(event, context):
     sys.exit(3)
+
+
+class TimedOut(BaseException):
+    """As those of gevent and func_timeout."""
+
+
+def sync_runs_out_of_time(event, context):
+    raise TimedOut("too slow")
+
+
+async def async_runs_out_of_time(event, context):
+    raise TimedOut("too slow")
+
+
+def is_interrupted(event, context):
+    raise KeyboardInterrupt
+
+
+def raises_half_a_character(event, context):
+    raise ValueError("no such order: \ud83d")
 
 
 async def cancels_itself(event, context):
@@ -138,6 +172,10 @@ class Callable:
         (sync_raises, r"ValueError: no such order \(test_python.py:\d+ in sync_raises\)"),
         (async_raises, r"KeyError: 'id' \(test_python.py:\d+ in async_raises\)"),
         (leaves, "SystemExit: 3"),
+        (sync_runs_out_of_time, "TimedOut: too slow"),
+        (async_runs_out_of_time, "TimedOut: too slow"),
+        (is_interrupted, "KeyboardInterrupt"),
+        (raises_half_a_character, r"ValueError: no such order: \\ud83d \("),
         (cancels_itself, "the handler cancelled itself"),
         (Callable(), "OSError: disk"),
         (raises_what_cannot_be_told, r"Unspeakable: \(its text cannot be had: OSError\)"),
