@@ -40,31 +40,28 @@ class Life:
     ) -> None:
         self.name = name
         self.log_path = folder / f"{name}.log"
-        self.stopped = False  # by SIGSTOP
         path = folder / f"{name}.toml"
         path.write_text(config)
         own = {"HISTORY_LIFE": name, "PYTHONPATH": str(REPOSITORY)}
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
         self._through: list[subprocess.Popen[bytes]] = []
         environment = {**inherited, **AWS_WORDS, **environment, **own}
-        errors: int | object = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        passed: tuple[int, ...] = ()
-        if through_pipes:  # the limits of this process are then none for what it tells
-            errors = self._pipe(self.log_path)
-            told = self._pipe(Path(environment["HISTORY_FILE"]))
-            environment["HISTORY_FILE"] = f"/dev/fd/{told}"
-            passed = (told,)
+        if through_pipes:  # a limit of the process is then none for what it tells
+            handed = [self._pipe(self.log_path), self._pipe(Path(environment["HISTORY_FILE"]))]
+            environment["HISTORY_FILE"] = f"/dev/fd/{handed[-1]}"
+        else:
+            handed = [os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.processes.worker", "run", "--config", str(path)],
             cwd=folder,
             env=environment,
-            stderr=errors,  # type: ignore[arg-type]
-            pass_fds=passed,
+            stderr=handed[0],
+            pass_fds=handed[1:],
             start_new_session=True,
         )
         self.started_at = time.time()
-        for each in (errors, *passed):
-            os.close(each)  # type: ignore[arg-type]
+        for each in handed:
+            os.close(each)
 
     def _pipe(self, path: Path) -> int:
         reads, writes = os.pipe()
@@ -91,11 +88,9 @@ class Life:
             each.wait()
 
     def pause(self) -> None:
-        self.stopped = True
         self.process.send_signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        self.stopped = False
         self.process.send_signal(signal.SIGCONT)
 
     def ask_to_stop(self) -> None:

@@ -5,28 +5,23 @@ Everything that happens in a run is in the files of its folder, and judged from 
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from random import Random
 
-from poller.rules.ordering import lane_of
 from tests.history import entries
 from tests.history.checker import Checker
 from tests.history.promises import Promises
-from tests.integration.servers import free_ports
 from tests.processes import audit, told
-from tests.processes.lives import DRAIN_SECONDS, REPOSITORY, Life
+from tests.processes.feeding import Producer, StreamServer
+from tests.processes.lives import DRAIN_SECONDS, Life
 from tests.processes.server import ARN, FAILURES
+from tests.processes.tally import Tally
 
-KEYS = 60
 RETRIES = 2
 
 _CONFIG = """
@@ -86,100 +81,6 @@ class Verdict:
     seen: Counter[str] = field(default_factory=Counter)
 
 
-class StreamServer:
-    """The process of `tests.processes.server`, always at the same port."""
-
-    def __init__(self, folder: Path, plan: Plan) -> None:
-        (self.port,) = free_ports(1)
-        self._folder = folder
-        self._plan = plan
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Returns when it answers."""
-        command = [sys.executable, "-m", "tests.processes.server", "--port", str(self.port)]
-        command += ["--journal", str(self._folder / "stream.jsonl"), "--shards", str(self._plan.shards)]
-        command += ["--retention", str(self._plan.retention_seconds)]
-        with (self._folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=REPOSITORY, stderr=log, start_new_session=True)
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                self.ask("ListShards")
-            except (OSError, HTTPException):
-                assert self._process.poll() is None, (self._folder / "server.log").read_text()[-2000:]
-                assert time.monotonic() < deadline, "the stream's server does not answer"
-                time.sleep(0.05)
-            else:
-                return
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def ask(self, operation: str, **question: object) -> dict:
-        """One call. Raises `OSError` or `HTTPException` if there is no answer."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            headers = {"X-Amz-Target": f"Kinesis_20131202.{operation}"}
-            connection.request("POST", "/", json.dumps(question).encode(), headers)
-            answer = connection.getresponse()
-            assert answer.status == 200, answer.read()
-            return json.loads(answer.read())
-        finally:
-            connection.close()
-
-    def open_shards(self) -> list[dict]:
-        """By their hashes."""
-        shards = self.ask("ListShards")["Shards"]
-        still = [each for each in shards if "EndingSequenceNumber" not in each["SequenceNumberRange"]]
-        return sorted(still, key=lambda each: int(each["HashKeyRange"]["StartingHashKey"]))
-
-    def reshard(self, random: Random) -> None:
-        """Splits or merges; there are two to eight open shards."""
-        still = self.open_shards()
-        if len(still) < 3 or (len(still) < 8 and random.random() < 0.5):
-            self.ask("SplitShard", ShardToSplit=random.choice(still)["ShardId"])
-        else:
-            one = random.randrange(len(still) - 1)
-            ids = [each["ShardId"] for each in still]
-            self.ask("MergeShards", ShardToMerge=ids[one], AdjacentShardToMerge=ids[one + 1])
-
-
-class Producer(threading.Thread):
-    """Puts records of random keys, so many a second; what gets no answer may be in the stream all the same."""
-
-    def __init__(self, server: StreamServer, per_second: float) -> None:
-        super().__init__(daemon=True)
-        self._server = server
-        self._per_second = per_second
-        self._ended = threading.Event()
-        self._random = Random(7)
-        self.put = 0
-        self.failed = 0
-
-    def run(self) -> None:
-        started = time.monotonic()
-        due = 0
-        while not self._ended.wait(0.05):
-            want = int((time.monotonic() - started) * self._per_second) - due
-            if want < 1:
-                continue
-            due += want
-            keys = [f"k-{self._random.randrange(KEYS) * (1000 // KEYS)}" for _ in range(min(want, 500))]
-            try:
-                self._server.ask("PutRecords", Records=[{"PartitionKey": key} for key in keys])
-            except (OSError, HTTPException):
-                self.failed += len(keys)
-            else:
-                self.put += len(keys)
-
-    def end(self) -> None:
-        self._ended.set()
-        self.join()
-
-
 class World:
     """A run in ``folder``; use it in a ``with`` block, at whose end no process of it is left."""
 
@@ -188,7 +89,7 @@ class World:
         self.folder = folder
         self.plan = plan
         self.random = random or Random()
-        self.server = StreamServer(folder, plan)
+        self.server = StreamServer(folder, shards=plan.shards, retention_seconds=plan.retention_seconds)
         self.producer = Producer(self.server, plan.per_second)
         self.endpoint = f"http://127.0.0.1:{self.server.port}"
         self.endpoints = ""
@@ -197,7 +98,7 @@ class World:
         self.listen = ""
         self.lives: list[Life] = []
         self.more: list[entries.Entry] = []
-        self._tally = _Tally(folder, plan.lanes)
+        self._tally = Tally(folder, plan.lanes)
 
     def __enter__(self) -> World:
         if not (self.folder / self.store).exists():
@@ -318,49 +219,3 @@ class World:
 
     def _failed_shards(self) -> list[str]:
         return [f"I9 a shard failed in {life.name}" for life in self.lives if life.said("shard failed")]
-
-
-class _Tally:
-    """Follows the files of a run as they grow."""
-
-    def __init__(self, folder: Path, lanes: int) -> None:
-        self._folder = folder
-        self._lanes = lanes
-        self._read: dict[Path, int] = {}
-        self._waiting: set[int] = set()
-        self._done: set[int] = set()
-        self._put: dict[str, list[tuple[int, str]]] = {}
-
-    def look(self, lives: Sequence[Life]) -> int:
-        # Handled first: what is put meanwhile must not be missed, what is handled is seen the next time.
-        for line in self._fresh(self._folder / "handler.jsonl"):
-            if line.get("kind") == "Handled":
-                self._done.update(line["numbers"])
-        for line in self._fresh(self._folder / "stream.jsonl"):
-            if line["kind"] == "Put":
-                self._waiting.add(line["number"])
-                self._put.setdefault(line["shard"], []).append((line["number"], line["key"]))
-        for life in lives:
-            for line in self._fresh(life.log_path):
-                if line.get("event") == "records discarded":
-                    self._done.update(self._between(line))
-        self._waiting -= self._done
-        self._done.clear()
-        return len(self._waiting)
-
-    def _between(self, line: dict) -> Iterator[int]:
-        first, last = int(line["first"]), int(line["last"])
-        for number, key in self._put[line["shard"]]:
-            if first <= number <= last and lane_of(key, self._lanes) == line["lane"]:
-                yield number
-
-    def _fresh(self, path: Path) -> list[dict]:
-        """Whole lines that were not read before."""
-        if not path.exists():
-            return []
-        with path.open("rb") as file:
-            file.seek(self._read.get(path, 0))
-            text = file.read()
-        whole = text[: text.rfind(b"\n") + 1]
-        self._read[path] = self._read.get(path, 0) + len(whole)
-        return [json.loads(line) for line in whole.splitlines() if line.startswith(b"{") and line.endswith(b"}")]
