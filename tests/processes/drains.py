@@ -19,21 +19,21 @@ from tests.processes.lives import DRAIN_SECONDS
 from tests.processes.report import Run
 from tests.processes.world import Plan, Verdict, World
 
-WORKERS = 3
+WORKERS = 4
 
 
 def run(folder: Path, *, drains: int, plan: Plan, random: Random, say: Callable[[str], None]) -> Verdict:
-    """``drains`` times SIGTERM to that of three workers which has most shards; it is replaced at once."""
+    """``drains`` times SIGTERM to that of four workers which has most shards; it is replaced at once."""
     problems, slowest = [], 0.0
     with World(folder, plan, random) as world:
         lives = [world.spawn() for _ in range(WORKERS)]
         world.producer.start()
         for number in range(drains):
-            for life in lives:
-                life.wait_until_it_says("worker started")
+            world.wait_until(lambda: sum(each.said("worker started") for each in lives) > 1, "two have started")
             time.sleep(random.random())
             owned = audit.owners(world.folder / world.store)
-            life = max(lives, key=lambda each: (owned.get(each.name, 0), each.started_at))
+            started = [each for each in lives if each.said("worker started")]
+            life = max(started, key=lambda each: (owned.get(each.name, 0), -each.started_at))
             lives[lives.index(life)] = world.spawn()
             asked = time.monotonic()
             life.ask_to_stop()
