@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from poller.cli import EXIT_CONFIG
@@ -236,9 +237,9 @@ def _restored(world: World) -> entries.Restored:
         return entries.Restored(time.time(), tuple(database.execute("SELECT shard, position FROM shards")))
 
 
-def run(case: Case, folder: Path) -> Verdict:
+def run(case: Case, folder: Path, mutant: str = "") -> Verdict:
     """One case. Raises `Impossible`."""
-    world = World(folder, PLAN)
+    world = World(folder, replace(PLAN, mutant=mutant))
     if case is disk_full:
         _mount(folder / "disk")
         world.store = "disk/poller.db"

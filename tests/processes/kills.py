@@ -75,7 +75,14 @@ class Killer:
 
 
 def run(
-    folder: Path, *, kills: int, plan: Plan, random: Random, workers: int = WORKERS, say: Callable[[str], None]
+    folder: Path,
+    *,
+    kills: int,
+    plan: Plan,
+    random: Random,
+    workers: int = WORKERS,
+    resolved_within: float = 120.0,
+    say: Callable[[str], None],
 ) -> Verdict:
     """``kills`` kills at least, then all must come to its end."""
     with World(folder, plan, random) as world:
@@ -90,7 +97,7 @@ def run(
                 say(f"{killer.kills} kills, {world.producer.put} put, {world.waiting()} wait")
             time.sleep(0.02)
         killer.spare()
-        verdict = world.finish()
+        verdict = world.finish(resolved_within)
     say(f"{killer.kills} kills with {plan.lanes} lanes: {len(verdict.violations)} violations")
     return verdict
 

@@ -22,6 +22,7 @@ from poller.invocation import Succeeded
 from poller.stores.owner_locks import OwnerLocks
 from poller.stores.sqlite import SqliteStore
 from poller.targets.python import PythonTarget
+from tests.processes.mutants import ERRORS
 
 PLACES = (
     "handled",
@@ -135,5 +136,7 @@ def _obey_file_rights() -> None:
 if __name__ == "__main__":
     if os.environ.get("OBEYS_FILE_RIGHTS"):
         _obey_file_rights()
+    if os.environ.get("MUTANT"):
+        ERRORS[os.environ["MUTANT"]]()
     _witness(_Fate(os.environ.get("DIES_AT", "")))
     sys.exit(cli.main(sys.argv[1:]))

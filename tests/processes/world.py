@@ -56,7 +56,7 @@ destination_config = {{ on_failure = {{ destination = "{failures}" }} }}
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is like. Every ``poison``th number fails always."""
+    """What a run is like. Every ``poison``th number fails always; ``mutant`` is one of `tests.processes.mutants`."""
 
     shards: int = 2
     lanes: int = 1
@@ -66,6 +66,7 @@ class Plan:
     seconds: float = 0.02
     poison: int = 211
     retention_seconds: float = 0.0
+    mutant: str = ""
 
 
 @dataclass(slots=True)
@@ -133,6 +134,7 @@ class World:
             "HANDLER_SECONDS": str(plan.seconds),
             "HANDLER_POISON": str(plan.poison),
             "DIES_AT": dies_at,
+            "MUTANT": plan.mutant,
         }
         self.tell(entries.Started(time.time(), name, plan.lanes, plan.batch))
         life = Life(name, self.folder, config, {**told_of, **environment}, through_pipes=through_pipes)
