@@ -93,6 +93,15 @@ class Life:
     def go_on(self) -> None:
         self.process.send_signal(signal.SIGCONT)
 
+    @property
+    def asleep(self) -> bool:
+        """Whether it is paused, by whomever."""
+        try:
+            said = Path(f"/proc/{self.process.pid}/stat").read_text()
+        except OSError:
+            return False
+        return said.rpartition(")")[2].split()[0] == "T"
+
     def ask_to_stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 

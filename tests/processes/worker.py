@@ -2,7 +2,7 @@
 
 The program runs as it is. What the test adds lies at its edges: the connection to SQLite knows the time and the name of
 this life, which the store's own triggers write down (`tests.processes.audit`), and ``DIES_AT`` names a place, and how
-often it is reached, at which the process kills itself as ``kill -9`` would.
+often it is reached, at which the process kills itself as ``kill -9`` would; ``SLEEPS_AT`` one at which it is paused.
 """
 
 from __future__ import annotations
@@ -42,11 +42,13 @@ _OVERRIDE_FILE_RIGHTS = 0b110
 
 
 class _Fate:
-    """When to die."""
+    """When to die, or to sleep until somebody wakes this process up."""
 
-    def __init__(self, wish: str) -> None:
-        self._place, _, count = wish.partition(":")
+    def __init__(self) -> None:
+        dies_at, sleeps_at = (os.environ.get(name, "") for name in ("DIES_AT", "SLEEPS_AT"))
+        self._place, _, count = (dies_at or sleeps_at).partition(":")
         self._left = int(count or 0)
+        self._signal = signal.SIGKILL if dies_at else signal.SIGSTOP
 
     def reached(self, place: str) -> bool:
         if place == self._place:
@@ -55,11 +57,14 @@ class _Fate:
 
     def pass_by(self, place: str) -> None:
         if self.reached(place):
-            die()
+            self.strike()
 
+    def strike(self) -> None:
+        os.kill(os.getpid(), self._signal)
 
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    def strike_soon(self) -> None:
+        time.sleep(Random().random() * _COMMIT_SECONDS)
+        self.strike()
 
 
 class _Told(sqlite3.Connection):
@@ -77,15 +82,10 @@ class _Told(sqlite3.Connection):
             return super().execute(command, *values)
         self.fate.pass_by("before the commit")
         if self.fate.reached("during the commit"):
-            threading.Thread(target=_die_soon).start()
+            threading.Thread(target=self.fate.strike_soon).start()
         answer = super().execute(command, *values)
         self.fate.pass_by("after the commit")
         return answer
-
-
-def _die_soon() -> None:
-    time.sleep(Random().random() * _COMMIT_SECONDS)
-    die()
 
 
 def _witness(fate: _Fate) -> None:
@@ -138,5 +138,5 @@ if __name__ == "__main__":
         _obey_file_rights()
     if os.environ.get("MUTANT"):
         ERRORS[os.environ["MUTANT"]]()
-    _witness(_Fate(os.environ.get("DIES_AT", "")))
+    _witness(_Fate())
     sys.exit(cli.main(sys.argv[1:]))

@@ -112,7 +112,7 @@ class World:
             life.kill()
         self.server.kill()
 
-    def spawn(self, *, dies_at: str = "", through_pipes: bool = False, **environment: str) -> Life:
+    def spawn(self, *, dies_at: str = "", sleeps_at: str = "", through_pipes: bool = False, **environment: str) -> Life:
         """A new worker."""
         name, plan = f"life-{len(self.lives):04}", self.plan
         config = _CONFIG.format(
@@ -134,6 +134,7 @@ class World:
             "HANDLER_SECONDS": str(plan.seconds),
             "HANDLER_POISON": str(plan.poison),
             "DIES_AT": dies_at,
+            "SLEEPS_AT": sleeps_at,
             "MUTANT": plan.mutant,
         }
         self.tell(entries.Started(time.time(), name, plan.lanes, plan.batch))
