@@ -187,6 +187,17 @@ def test_a_file_that_cannot_be_used_is_a_configuration_error(tmp_path, content):
         SqliteStore(path, SystemClock())
 
 
+def test_a_file_that_another_program_holds_is_refused_in_other_words(tmp_path, monkeypatch):
+    monkeypatch.setattr("poller.stores.sqlite.BUSY_SECONDS", 0.05)
+    path = tmp_path / "poller.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA journal_mode = WAL")
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(ConfigError, match="another program has been writing to it for long"):
+        SqliteStore(path, SystemClock())
+    other.close()
+
+
 def test_a_file_of_a_newer_version_is_refused(tmp_path):
     with sqlite3.connect(tmp_path / "poller.db") as database:
         database.execute("PRAGMA user_version = 99")
