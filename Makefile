@@ -84,12 +84,13 @@ COMPILE := $(LOCK_TOOLS)/bin/pip-compile --quiet --generate-hashes --strip-extra
 lock: $(BIN)/python
 	$(LOCK_PYTHON) -m venv $(LOCK_TOOLS)
 	$(LOCK_TOOLS)/bin/python -m pip --disable-pip-version-check install --quiet pip-tools==7.6.2
-	cp deploy/requirements-test.txt $(VENV)/all.txt
-	$(COMPILE) $(UPGRADE) --extra dev --extra test --all-build-deps -o $(VENV)/all.txt pyproject.toml
+	cp deploy/requirements-fuzz.txt $(VENV)/all.txt
+	$(COMPILE) $(UPGRADE) --extra dev --extra test --extra fuzz --all-build-deps -o $(VENV)/all.txt pyproject.toml
 	sed -i.old -e '/^stream-poller @/d' -e '/^#/d' $(VENV)/all.txt
 	$(COMPILE) -c $(VENV)/all.txt -o deploy/requirements.txt pyproject.toml
 	$(COMPILE) -c $(VENV)/all.txt --extra dev -o deploy/requirements-dev.txt pyproject.toml
 	$(COMPILE) -c $(VENV)/all.txt --extra dev --extra test -o deploy/requirements-test.txt pyproject.toml
+	$(COMPILE) -c $(VENV)/all.txt --extra dev --extra test --extra fuzz -o deploy/requirements-fuzz.txt pyproject.toml
 	$(COMPILE) -c $(VENV)/all.txt --all-build-deps --only-build-deps -o deploy/requirements-build.txt pyproject.toml
 	for each in deploy/requirements*.txt; do \
 	  sed -e '/^stream-poller @/d' -e '/^#/d' $$each > $(VENV)/lock && cat $(VENV)/lock > $$each; \

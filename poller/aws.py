@@ -115,6 +115,7 @@ AWS_ERRORS = (
     TypeError,
     ValueError,
     AttributeError,
+    OverflowError,
     RecursionError,
 )
 """All that a call may raise, the reading of its answer included; see `translate`."""

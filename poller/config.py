@@ -10,6 +10,7 @@ import re
 import secrets
 import socket
 import tomllib
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,15 +97,9 @@ def load(path: Path, *, now: float, environ: Mapping[str, str]) -> Settings:
     """
     text = _file_text(path)
     try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError((_syntax_problem(path, text, error),)) from error
+        values, complaints = _understood(path, text, environ)
     except (ValueError, RecursionError) as error:
-        problem = "a number has thousands of digits, or brackets are nested as deeply"
-        raise ConfigError((f"{path}: not usable: {problem}; look for a very long line",)) from error
-    complaints = Complaints(path, key_lines(text))
-    values = expanded(raw, (), complaints, environ)
-    assert isinstance(values, dict)
+        raise ConfigError((_syntax_problem(path, text, error),)) from error
     document = Table(values, (), complaints, known=_SECTIONS)
     functions = _functions(document)
     settings = Settings(
@@ -134,11 +129,42 @@ def _file_text(path: Path) -> str:
         raise ConfigError((f"{path}:{line}: not UTF-8 text; save the file as UTF-8",)) from error
 
 
-def _syntax_problem(path: Path, text: str, error: tomllib.TOMLDecodeError) -> str:
-    message = str(error)
-    place = _TOML_PLACE.search(message)
-    line = place["line"] if place and place["line"] else str(max(1, len(text.splitlines())))
-    return f"{path}:{line}: not valid TOML: {_TOML_PLACE.sub('', message)}; see https://toml.io"
+def _understood(path: Path, text: str, environ: Mapping[str, str]) -> tuple[Mapping[str, object], Complaints]:
+    """The values with their placeholders filled in. Raises `ValueError` or `RecursionError` if it is no TOML for us."""
+    raw = tomllib.loads(text)
+    complaints = Complaints(path, key_lines(text))
+    values = expanded(raw, (), complaints, environ)
+    assert isinstance(values, dict)
+    return values, complaints
+
+
+def _syntax_problem(path: Path, text: str, error: ValueError | RecursionError) -> str:
+    place = _TOML_PLACE.search(str(error))
+    match error:
+        case tomllib.TOMLDecodeError():
+            message = _TOML_PLACE.sub("", str(error))
+        case RecursionError():
+            message = "nested too deeply"
+        case _:
+            message = "a number is too long"
+    line = place["line"] if place and place["line"] else str(_last_line_needed(path, text, error))
+    return f"{path}:{line}: not valid TOML: {message}; see https://toml.io"
+
+
+def _last_line_needed(path: Path, text: str, error: ValueError | RecursionError) -> int:
+    """How many lines from the first on go wrong in just this way, where `tomllib` does not tell."""
+    lines = text.removesuffix("\n").split("\n")
+    if isinstance(error, tomllib.TOMLDecodeError):
+        return len(lines)
+
+    def fails(count: int) -> int:
+        try:
+            _understood(path, "\n".join(lines[:count]), {})
+        except (ValueError, RecursionError) as other:
+            return int(type(other) is type(error))
+        return 0
+
+    return 1 + bisect_left(range(1, len(lines)), 1, key=fails)
 
 
 def _section(document: Table, key: str, *known: str) -> Table:

@@ -186,7 +186,7 @@ def expanded(value: object, path: KeyPath, complaints: Complaints, environ: Mapp
         # Places in arrays must stay, or later complaints would point beside the mark.
         return ["" if item is None else item for item in items]
     if isinstance(value, int) and abs(value) > _INTEGER_MAX:
-        complaints.add(path, "a number of more than 64 bits is out of range", "give a smaller one")
+        complaints.add(path, "the number is too large", "TOML's whole numbers have 64 bits")
         return None
     if not isinstance(value, str):
         return value

@@ -60,7 +60,7 @@ def _listed(value):
     return value if isinstance(value, list) else [value]
 
 
-@pytest.mark.parametrize("name", ["", "-dev", "-test", "-build"])
+@pytest.mark.parametrize("name", ["", "-dev", "-test", "-fuzz", "-build"])
 def test_every_line_of_a_lock_is_pinned_and_hashed(name):
     lock = (ROOT / "deploy" / f"requirements{name}.txt").read_text()
     assert "://" not in lock

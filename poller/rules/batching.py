@@ -41,7 +41,7 @@ class Batcher:
         return (
             len(self._waiting) >= self._policy.batch_size
             or self._frame_bytes + self._bytes - 1 > self._policy.payload_bytes_max
-            or (bool(self._waiting) and self._waiting[-1].arrived_at >= self._border)
+            or (self._border < _NO_BORDER and any(each.arrived_at >= self._border for each in self._waiting))
         )
 
     def fit(self, frame_bytes: int, border: float) -> None:

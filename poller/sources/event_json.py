@@ -7,28 +7,43 @@ import math
 
 from poller.model import SequenceNumber
 
+_DIGITS_MAX = 129
+"""Of a sequence number (R-KIN-10); numbers of thousands of digits are none to Python."""
+
 
 def json_bytes(value: object) -> bytes:
-    """Compact JSON in UTF-8; text that UTF-8 cannot hold (half of a surrogate pair) is escaped."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """Compact JSON in UTF-8; text that UTF-8 cannot hold (half of a surrogate pair) is escaped.
+
+    Raises `ValueError` for NaN and Infinity, which the SDK reads, and which no function could.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     try:
         return text.encode()
     except UnicodeEncodeError:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
+def number(value: object) -> float:
+    """A number as the wire gives it. Raises `ValueError` or `TypeError` if it is none, or none that is finite."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"not a number: {value!r}")
+    try:
+        finite = float(value)
+    except OverflowError as error:
+        raise ValueError(f"not a number: {error}") from error
+    if not math.isfinite(finite):
+        raise ValueError(f"not a number: {value!r}")
+    return finite
+
+
 def epoch_seconds(value: object) -> float:
-    """A time as the wire gives it, with whole milliseconds. Raises `ValueError` or `TypeError` if it is none."""
-    if not isinstance(value, int | float):
-        raise TypeError(f"not a time: {value!r}")
-    if not math.isfinite(value):
-        raise ValueError(f"not a time: {value!r}")
-    return round(float(value), 3)
+    """A time, with whole milliseconds. Raises as `number`."""
+    return round(number(value), 3)
 
 
 def sequence_number(value: object) -> SequenceNumber:
     """Raises `ValueError` if it is not a decimal number in text (R-KIN-10, R-DDB-8)."""
-    if not isinstance(value, str) or not (value.isascii() and value.isdigit()):
+    if not isinstance(value, str) or not (value.isascii() and value.isdigit()) or len(value) > _DIGITS_MAX:
         raise ValueError(f"not a sequence number: {value!r}")
     return SequenceNumber(value)
 

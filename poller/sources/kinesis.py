@@ -22,7 +22,7 @@ from poller.model import Listing, Page, Position, Record, Shard, ShardId
 from poller.ports import Clock, Observer
 from poller.rules.aggregation import ALL_HASHES, belonging
 from poller.rules.pacing import KINESIS
-from poller.sources.event_json import epoch_seconds, sequence_number, text
+from poller.sources.event_json import epoch_seconds, number, sequence_number, text
 from poller.sources.kinesis_records import RecordForm, aggregated
 from poller.sources.known_shards import KnownShards, patiently
 from poller.sources.polling import Answer, ShardPolling
@@ -97,7 +97,7 @@ class KinesisSource:
         with translated(f"get records of {shard} of {self._arn}"):
             answer = await client.get_records(StreamARN=self._arn, ShardIterator=iterator)
             behind = answer.get("MillisBehindLatest")
-            behind_seconds = None if behind is None else behind / 1000
+            behind_seconds = None if behind is None else number(behind) / 1000
             following = answer.get("NextShardIterator")
             following = None if following is None else text(following)
             ended = following is None and bool(answer.get("ChildShards"))
@@ -127,10 +127,10 @@ class KinesisSource:
             hashes = hashes or await self._hashes(shard)
             kept = belonging(inner, hashes)
             records += self._form.inner_records(shard, raw, kept)
-            number = sequence_number(raw["SequenceNumber"])
-            read_to = None if kept else Position.after(number)
+            outer = sequence_number(raw["SequenceNumber"])
+            read_to = None if kept else Position.after(outer)
             if len(kept) < len(inner):
-                dropped.append(InnerRecordsDropped(self._mapping, shard, number, len(inner) - len(kept)))
+                dropped.append(InnerRecordsDropped(self._mapping, shard, outer, len(inner) - len(kept)))
             await checkpoint()  # an answer may hold a hundred thousand: others get their turn
         for event in dropped:
             self._observer(event)
@@ -200,7 +200,7 @@ class KinesisSource:
         try:
             with translated(f"describe {self._arn}"):
                 answer = (await client.describe_stream_summary(StreamARN=self._arn))["StreamDescriptionSummary"]
-                self._retention_seconds = float(answer["RetentionPeriodHours"]) * 3600
+                self._retention_seconds = number(answer["RetentionPeriodHours"]) * 3600
                 created_at = answer.get("StreamCreationTimestamp")
                 self._created_at = None if created_at is None else epoch_seconds(created_at)
             self._summary_at = now

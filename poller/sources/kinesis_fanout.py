@@ -10,7 +10,7 @@ from poller.aws import Aws, translated
 from poller.model import Listing, Page, Position, Shard, ShardId
 from poller.ports import Clock, Observer
 from poller.rules.pacing import FANOUT, SubscriptionPace
-from poller.sources.event_json import sequence_number
+from poller.sources.event_json import number, sequence_number
 from poller.sources.kinesis import KinesisSource
 from poller.sources.polling import Answer
 from poller.sources.subscribing import ShardSubscribing
@@ -114,7 +114,7 @@ class Pushed:
             return Answer(
                 records,
                 None if children else following,
-                event["MillisBehindLatest"] / 1000,
+                number(event["MillisBehindLatest"]) / 1000,
                 ended=children and following is None,  # an end that is to be continued, as of emulators, proves nothing
                 read_to=read_to,
             )

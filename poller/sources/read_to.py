@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from poller.model import Position, Record, precedes
 
@@ -19,14 +20,14 @@ class ReadTo:
         self._skip_before = skip_before
 
     def unread(self, records: Sequence[Record]) -> tuple[Record, ...]:
-        """Those behind the position, which moves over them all, unless all are left out.
+        """Those behind the position, in order; it moves over them all, unless all are left out.
 
-        Numbers compare as such (R-KIN-10), then the index in an aggregate.
+        Numbers compare as such (R-KIN-10), then the index in an aggregate. An answer out of order, which no service
+        should give, loses nothing.
         """
         unread = []
         last, newest = self.position.place, None
-        for record in records:
-            place = record.place
+        for place, record in sorted(((record.place, record) for record in records), key=itemgetter(0)):
             if place <= last:
                 continue
             last, newest = place, record

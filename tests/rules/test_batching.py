@@ -98,6 +98,14 @@ def test_a_batch_never_mixes_windows_and_need_not_wait_at_a_border():
     assert waiting.take(1.0) == ()
 
 
+def test_a_batch_that_a_border_cuts_goes_at_once_though_stragglers_follow():
+    """R-WIN-3, R-KIN-11: arrival times need not rise."""
+    waiting = Batcher(BatchPolicy(window_seconds=60))
+    waiting.fit(20, border=100.0)
+    waiting.add([record(1, arrived_at=98.0), record(2, arrived_at=100.0), record(3, arrived_at=99.0)], 0.0)
+    assert numbers(waiting.take(0.0)) == [1]
+
+
 def test_a_larger_frame_leaves_less_room():
     """R-BATCH-6, R-WIN-4: the state is in the event."""
     three = records(1, 2, 3)

@@ -223,6 +223,8 @@ async def test_a_stream_that_is_gone_says_so_in_the_words_of_its_service(code):
         {"Records": [change(SequenceNumber=None)]},
         {"Records": [change(Keys=None)]},
         {"Records": [change(ApproximateCreationDateTime="soon")]},
+        {"Records": [change(SizeBytes=float("nan"))]},
+        {"Records": [change(NewImage={"n": {"N": float("inf")}})]},
         {"Records": [{key: value for key, value in RAW.items() if key != "eventName"}]},
     ],
 )

@@ -70,6 +70,11 @@ async def test_the_largest_record_goes_through():
     assert json.loads((await one({**RAW, "Data": data})).body)["kinesis"]["data"] == data
 
 
+async def test_the_longest_sequence_number_goes_through():
+    """R-KIN-10: 129 digits."""
+    assert (await one({**RAW, "SequenceNumber": "9" * 129})).position == Position(f"AFTER:{'9' * 129}")
+
+
 async def test_odd_keys_and_empty_data_go_through():
     """R-EVT-2, R-EVT-15: an empty payload, quotes, other scripts, no key at all."""
     record = await one({**RAW, "Data": "", "PartitionKey": 'a"\\ü\u2028'})
@@ -316,13 +321,16 @@ async def test_a_position_that_kinesis_refuses_is_lost():
         {"Records": [{}]},
         {"Records": [{**RAW, "SequenceNumber": "x"}]},
         {"Records": [{**RAW, "SequenceNumber": 7}]},
+        {"Records": [{**RAW, "SequenceNumber": "9" * 130}]},
         {"Records": [{**RAW, "Data": None}]},
         {"Records": [{**RAW, "Data": 5}]},
         {"Records": [{**RAW, "ApproximateArrivalTimestamp": "soon"}]},
-        {"Records": [RAW], "NextShardIterator": 7},
+        {"Records": [{**RAW, "ApproximateArrivalTimestamp": True}]},
         {"Records": [{**RAW, "ApproximateArrivalTimestamp": 10**400}]},
+        {"Records": [RAW], "NextShardIterator": 7},
         {"Records": [RAW], "MillisBehindLatest": "much"},
         {"Records": [RAW], "MillisBehindLatest": 10**400},
+        {"Records": [RAW], "MillisBehindLatest": float("nan")},
         (502, "<html>Bad Gateway</html>"),
         (200, json.dumps(page(RAW))[:-20]),
     ],
