@@ -44,7 +44,7 @@ def run(
     world.listen = f"127.0.0.1:{port}"
     samples: list[Sample] = []
     with world:
-        life = world.spawn()
+        life = world.spawn(MALLOC_ARENA_MAX="1")  # as the image has it
         world.producer.start()
         life.wait_until_it_says("shard taken")
         started = time.monotonic()
