@@ -20,7 +20,8 @@ RUN groupadd --gid 10001 poller \
  && install -d -o poller -g poller /var/lib/poller \
  && pip uninstall --yes --quiet --root-user-action=ignore pip
 COPY --from=build /opt/poller /opt/poller
-ENV PATH=/opt/poller/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# One arena: each call of a handler has a thread, and glibc's many arenas never give back what the busiest moment took.
+ENV PATH=/opt/poller/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=1
 # Handlers are imported from the working directory, and a relative sqlite:/// path is found there.
 WORKDIR /var/lib/poller
 VOLUME /var/lib/poller

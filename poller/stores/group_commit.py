@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import sqlite3
 import threading
@@ -32,11 +33,29 @@ class _Job:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The file of a database; ``node`` is the device and the inode that were opened under its name."""
+
+    path: str
+    node: tuple[int, int]
+
+    def must_be_there(self) -> None:
+        """Raises `OSError` if it was deleted, moved or replaced: what is written then, nobody will ever read."""
+        if _node(self.path) != self.node:
+            raise OSError(f"{self.path} is another file than the one that was opened; the worker must be restarted")
+
+
 class GroupCommit:
     """Runs work on ``database``, for one event loop; what came during the last commit shares the next one."""
 
+    _file: _File | None = None
+
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
+        (_, _, path), *_ = database.execute("PRAGMA database_list")
+        if path:
+            self._file = _File(path, _node(path))
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._commit_for_ever, name="store", daemon=True)
@@ -81,6 +100,8 @@ class GroupCommit:
 
     def _commit(self, group: list[_Job]) -> None:
         try:
+            if self._file is not None:
+                self._file.must_be_there()
             self._database.execute("BEGIN IMMEDIATE")
             for job in group:
                 job.answer = job.work(self._database)
@@ -93,6 +114,11 @@ class GroupCommit:
         if group:
             with suppress(RuntimeError):  # the loop has ended
                 from_thread.run_sync(_set_all, [job.done for job in group], token=group[0].loop)
+
+
+def _node(path: str) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
 
 
 def _set_all(events: list[anyio.Event]) -> None:

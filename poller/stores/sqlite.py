@@ -182,6 +182,8 @@ def _opened(path: Path) -> sqlite3.Connection:
         database.execute("COMMIT")
     except sqlite3.Error as error:
         advice = "the directory must exist and be writable, and the file be a database of poller's"
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY":
+            advice = "another program has been writing to it for long; start the worker when that has ended"
         raise ConfigError((f"[store] url: cannot open {path}: {error}; {advice}",)) from error
     return database
 

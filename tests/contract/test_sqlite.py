@@ -139,6 +139,21 @@ async def test_a_locked_file_is_a_store_that_is_away_for_now(tmp_path, monkeypat
         await store.save(lease, after(1))
 
 
+async def test_a_file_that_is_not_in_its_place_is_a_store_that_is_away(tmp_path):
+    """SQLite would go on with a file that has no name any more, and all that it wrote be lost at the next start."""
+    path, away = tmp_path / "poller.db", tmp_path / "away.db"
+    async with opened(path) as store:
+        lease = await taken(store)
+        path.rename(away)
+        with pytest.raises(Unavailable, match="No such file"):
+            await store.save(lease, after(1))
+        path.touch()
+        with pytest.raises(Unavailable, match="must be restarted"):
+            await store.save(lease, after(1))
+        away.replace(path)
+        await store.save(lease, after(1))
+
+
 @pytest.mark.parametrize(
     ("damage", "told"),
     [("position = 'nonsense'", "not a position"), ("lanes = '[[1]]'", "Error"), ("tumbling = '[0, 7, 1, 1]'", "Error")],
@@ -170,6 +185,17 @@ def test_a_file_that_cannot_be_used_is_a_configuration_error(tmp_path, content):
         path.write_bytes(content * 100)
     with pytest.raises(ConfigError, match=r"\[store\] url: cannot open"):
         SqliteStore(path, SystemClock())
+
+
+def test_a_file_that_another_program_holds_is_refused_in_other_words(tmp_path, monkeypatch):
+    monkeypatch.setattr("poller.stores.sqlite.BUSY_SECONDS", 0.05)
+    path = tmp_path / "poller.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA journal_mode = WAL")
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(ConfigError, match="another program has been writing to it for long"):
+        SqliteStore(path, SystemClock())
+    other.close()
 
 
 def test_a_file_of_a_newer_version_is_refused(tmp_path):

@@ -49,9 +49,9 @@ def kinesis_local() -> Iterator[Kinesis]:
     root = Path(os.environ.get("POLLER_KINESIS_LOCAL") or _REPOSITORY / ".ci")
     main, node = root / "node_modules" / "kinesis-local" / "main.js", shutil.which("node")
     if node is None:
-        _missing("Node is not installed, which kinesis-local needs")
+        missing("Node is not installed, which kinesis-local needs")
     if not main.is_file():
-        _missing("kinesis-local is not installed (npm ci --prefix .ci)")
+        missing("kinesis-local is not installed (npm ci --prefix .ci)")
     plain, tls = free_ports(2)
     settings = {
         "SHARD_LIMIT": "200",
@@ -87,7 +87,7 @@ def ministack() -> Iterator[str]:
     root = Path(os.environ.get("POLLER_MINISTACK") or _REPOSITORY / ".ci" / "ministack")
     command = root / "bin" / "ministack"
     if not command.is_file():
-        _missing("ministack is not installed (see .ci/run)")
+        missing("ministack is not installed (see .ci/run)")
     (port,) = free_ports(1)
     with _running([str(command)], {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port)}, port):
         yield f"http://127.0.0.1:{port}"
@@ -97,13 +97,13 @@ def ministack() -> Iterator[str]:
 def moto_server() -> Iterator[str]:
     """The endpoint URL of an AWS of its own: moto's server, in a process of its own."""
     if importlib.util.find_spec("moto") is None:
-        _missing("moto is not installed (the extra `dev`)")
+        missing("moto is not installed (the extra `dev`)")
     (port,) = free_ports(1)
     with _running([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], {}, port):
         yield f"http://127.0.0.1:{port}"
 
 
-def _missing(what: str) -> NoReturn:
+def missing(what: str) -> NoReturn:
     if os.environ.get("POLLER_REQUIRE_SERVERS") == "1":
         pytest.fail(f"a server is missing although POLLER_REQUIRE_SERVERS=1: {what}", pytrace=False)
     pytest.skip(what)
