@@ -69,7 +69,8 @@ class SimFunction:
         if self._life.strikes("function failed after its work"):
             return FunctionFailed("it happens late")
         if self._life.strikes("function hangs"):
-            await self._life.waits(100 + 300 * self._life.random.random())
+            for _ in range(self._life.random.randint(20, 80)):
+                await self._life.waits(5.0 if self._faults.on else 0.0)
         await self._life.takes_time("function slow")
         if self._report and self._life.strikes("odd answer"):
             return Succeeded(self._life.random.choice(ODD_ANSWERS))
