@@ -266,7 +266,7 @@ def an_iterator_is_used_for_ever(patch):
     def stubborn(self, problem):
         kept = self._iterator
         failed(self, problem)
-        self._iterator = kept
+        self._iterator, self._iterator_at = kept, anyio.current_time()
 
     patch.setattr(ShardPolling, "_failed", stubborn)
 
@@ -487,9 +487,8 @@ def the_fence_is_looked_at_before_the_write(patch):
         if self._row_of(lease) is None:
             await save(self, lease, checkpoint)
         await anyio.sleep(1)
-        now = self._rows.get((lease.mapping, lease.shard))
-        if now is not None:
-            await save(self, now.lease, checkpoint)
+        key = (lease.mapping, lease.shard)
+        self._rows[key] = replace(self._rows[key], checkpoint=checkpoint)
 
     patch.setattr(MemoryStore, "save", late)
 
