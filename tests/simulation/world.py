@@ -11,24 +11,20 @@ import gc
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 import anyio
 
-from poller.engine.keeping import StatusKeeper
-from poller.engine.supervisor import Supervisor
-from poller.engine.worker import Worker
-from poller.model import Window, WorkerId
+from poller.model import Window
 from poller.ports import Destination, Observer, Source, Store, Target
-from poller.rules.leasing import LeaseTimes
 from tests.history import entries
 from tests.history.checker import Checker
 from tests.history.log import History
 from tests.simulation.faults import Faults
 from tests.simulation.function import SimDestination, SimFunction
+from tests.simulation.incarnation import Incarnation
 from tests.simulation.life import Life
-from tests.simulation.observed import Observed
 from tests.simulation.settings import MINUTES, Settings, Span, wanted
 from tests.simulation.source import SimCalls, SimSource
 from tests.simulation.store import OpenStore, SimStore
@@ -39,7 +35,6 @@ from tests.virtual import run_virtually
 RESOLVED_WITHIN_SECONDS = 1200.0
 FRESH_WITHIN_SECONDS = 90.0
 """The longest wait for a new listing and for a free lease, the longest window, and some."""
-DRAIN_SECONDS = 10.0
 
 
 @dataclass
@@ -268,53 +263,6 @@ class World:
                     self._kill(incarnation)
                 self.shared.restore(copy)
                 self.faults.happened("store restored")
-
-
-class Incarnation:
-    """One life of one worker."""
-
-    def __init__(self, world: World, owner: str) -> None:
-        settings = world.settings
-        # A life may have other lanes and batches than the one before it, as after a change of settings.
-        self.life = Life(
-            owner,
-            world.faults,
-            world.random,
-            lanes=world.random.choice(settings.lanes),
-            batch_size=world.random.choice(settings.batch_sizes),
-            skew=world.random.choice(settings.skews),
-        )
-        self.stop = anyio.Event()
-        self.scope = anyio.CancelScope()
-        self._world = world
-
-    async def run(self) -> None:
-        world, life = self._world, self.life
-        batch = replace(world.settings.mapping.batch, batch_size=life.batch_size)
-        mapping = replace(world.settings.mapping, lanes=life.lanes, batch=batch)
-        more = () if world.telling is None else world.telling.observers(life)
-        observer = Observed(life, world.history, open_window=world.open_window, more=more)
-        store = world.store(life)
-        supervisor = Supervisor(
-            mapping=mapping,
-            source=world.source(life, observer),
-            target=world.target(life),
-            destination=world.destination(life),
-            function_arn="handler",
-            store=store,
-            status=StatusKeeper(mapping, store, observer, life.clock),
-            owner=WorkerId(life.name),
-            observer=observer,
-            clock=life.clock,
-            random=world.random,
-            times=LeaseTimes(),
-        )
-        worker = Worker(
-            owner=WorkerId(life.name), supervisors=[supervisor], observer=observer, drain_seconds=DRAIN_SECONDS
-        )
-        with self.scope:
-            await worker.run(self.stop)
-        world.checker.violations += [f"I9 a shard failed: {each}" for each in observer.failures]
 
 
 def _counted(window: Window | None) -> tuple[int, ...]:
