@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Part:
     """One command; ``amount`` goes into ``arguments`` at ``{}``, in proportion for a run that is not the whole.
 
-    Where it stands for nothing, the part is always whole. ``beside``: it takes little of the machine and long, and runs beside all others from the beginning.
+    Where it stands for nothing, the part is always whole. ``beside``: it takes little of the machine and long, and runs
+    beside all others from the beginning.
     """
 
     name: str
