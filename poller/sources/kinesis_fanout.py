@@ -115,7 +115,7 @@ class Pushed:
                 records,
                 None if children else following,
                 number(event["MillisBehindLatest"]) / 1000,
-                ended=children and following is None,  # an end that is to be continued, as of emulators, proves nothing
+                ended=children,  # only at the end; emulators have a continuation beside, and no such shard any more
                 read_to=read_to,
             )
 
