@@ -25,7 +25,6 @@ CAPS = {
     "store answer lost": 0.2,
     "store slow": 0.05,
     "store call held": 0.03,
-    "store reads stale": 0.2,
     # the destination
     "destination refused": 0.5,
     "destination slow": 0.2,

@@ -76,7 +76,6 @@ class SimStore:
         self._life = life
         self._faults = faults
         self._network = network
-        self._read_before = None
 
     async def _call(self, verb, *arguments, **more):
         await self._life.takes_time("store slow")

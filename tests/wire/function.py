@@ -155,13 +155,15 @@ class WireFunction(SimFunction):
 class CountedTarget:
     """A target, whose outcomes the world counts; see `poller.ports.Target`."""
 
-    def __init__(self, target: Target, outcomes) -> None:
+    def __init__(self, target: Target, outcomes, life: Life) -> None:
+        self._life = life
         self._target = target
         self._outcomes = outcomes
 
     async def invoke(self, invocation: Invocation) -> Outcome:
         outcome = await self._target.invoke(invocation)
-        self._outcomes[type(outcome).__name__] += 1
+        if not self._life.dead:  # a dead one can get no answer
+            self._outcomes[type(outcome).__name__] += 1
         return outcome
 
     async def aclose(self) -> None:

@@ -23,7 +23,6 @@ from poller.sources.kinesis import KinesisSource
 from poller.sources.kinesis_records import RecordForm
 from poller.sources.polling import Answer
 from poller.stores import sqlite
-from poller.stores.group_commit import GroupCommit
 from poller.stores.owner_locks import OwnerLocks
 from poller.targets import lambda_function
 from tests.wire import session
@@ -178,17 +177,6 @@ def no_fence_in_the_sql(patch):
     patch.setattr(sqlite, "_IS_OWNERS", "mapping = ? AND shard = ? AND ? IS NOT NULL AND ? IS NOT NULL")
 
 
-def commit_that_failed_called_done(patch):
-    async def hopeful(self, work):
-        try:
-            return await do(self, work)
-        except aws.Unavailable:
-            return True
-
-    do = GroupCommit.do
-    patch.setattr(GroupCommit, "do", hopeful)
-
-
 def owner_that_is_alive_called_dead(patch):
     patch.setattr(OwnerLocks, "_is_dead", lambda self, owner: True)
 
@@ -212,6 +200,5 @@ MUTANTS = (
     time_out_not_counted_as_an_attempt,
     success_without_a_receipt_believed,
     no_fence_in_the_sql,
-    commit_that_failed_called_done,
     owner_that_is_alive_called_dead,
 )

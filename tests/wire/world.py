@@ -102,7 +102,7 @@ class WireWorld(World):
         target = LambdaTarget(clients(), function_name="handler", region=REGION)
         target._timeout_seconds = FUNCTION_TIMEOUT_SECONDS
         self.outcomes[life.name] = outcomes = Counter()
-        return CountedTarget(target, outcomes)
+        return CountedTarget(target, outcomes, life)
 
     def destination(self, life: Life) -> Destination | None:
         return SqsDestination(clients(), QUEUE) if self.settings.with_destination else None
