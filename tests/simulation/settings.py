@@ -40,7 +40,7 @@ MINUTES = Span(
     chaos=(10.0, 40.0, NEVER),
     reshards=(20.0, 80.0, NEVER),
     outages=(60.0, NEVER, NEVER),
-    retentions=(None, None, 120.0),
+    retentions=(None, 60.0, 120.0),
 )
 DAY = Span(
     faulty_seconds=25.5 * 3600,
@@ -66,7 +66,7 @@ class Settings:
         self.retention_seconds = pick(span.retentions)
         late = self.mapping.starting_position == "LATEST"
         self.skews = (0.0,) if late else pick([(0.0,), (0.0,), (0.0,), (0.0, 7.0, -600.0, 3600.0)])
-        self.poison_rate = pick([0.0, 0.02]) if self._gives_up_soon() else 0.0
+        self.poison_rate = pick([0.0, 0.02, 0.1]) if self._gives_up_soon() else 0.0
         self.per_second = pick(span.records_per_second)
         self.chaos_seconds = pick(span.chaos)
         self.reshard_seconds = pick(span.reshards)
@@ -77,7 +77,7 @@ class Settings:
         self.remake_seconds = pick([100.0, *[NEVER] * 9]) if self.kind is KINESIS and not tumbling else NEVER
         self.restore_seconds = pick([60.0, *[NEVER] * 9]) if not tumbling and self.remake_seconds is NEVER else NEVER
         self.workers = random.randint(1, 3)
-        self.lanes = (1,) if tumbling else pick([(1,), (1,), (2,), (4,), (1, 3, 10)])
+        self.lanes = (1,) if tumbling else pick([(1,), (2,), (4,), (1, 3, 10)])
         self.batch_sizes = (self.mapping.batch.batch_size, pick([self.mapping.batch.batch_size, 2, 50]))
         self.with_destination = pick([True, False])
 

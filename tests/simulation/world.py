@@ -229,8 +229,11 @@ class World:
     async def _trim(self) -> None:
         while True:
             await anyio.sleep(self.random.expovariate(1 / self.settings.trim_seconds))
-            shard = self.random.choice(list(self.stream.shards.values()))
-            self.stream.trim(shard, self.random.randint(1, 1 + len(shard.numbers)))
+            shards = list(self.stream.shards.values())
+            closed = [shard for shard in shards if shard.closed and shard.numbers]
+            shard = self.random.choice(closed or shards)
+            count = len(shard.numbers)
+            self.stream.trim(shard, self.random.choice([self.random.randint(0, count), count]))
             self.faults.happened("trim")
 
     async def _grow_old(self) -> None:
