@@ -25,6 +25,7 @@ class _Tenure:
     released: bool = False
     lost: bool = False
     late: int = 0  # batches sent after ``until``
+    of_another_stream: bool = False  # the owner hears of that with its next renewal or save
     repeated: set[int] = field(default_factory=set)
 
 
@@ -73,7 +74,7 @@ class OwnershipJudge(Judge):
         """Another stream's row may have been here, by which some of this stream was read."""
         before = self._in_force.pop(entry.shard, None)
         if before is not None and self._remade:
-            before.until = entry.at
+            before.of_another_stream = True
             self._done_by = {number: by for number, by in self._done_by.items() if by.shard != entry.shard}
 
     def restored(self, entry: entries.Restored) -> None:
@@ -88,7 +89,7 @@ class OwnershipJudge(Judge):
 
     def attempted(self, entry: entries.Attempted) -> None:
         tenure = self._last.get((entry.worker, entry.shard))
-        if tenure is None or self._restored:
+        if tenure is None or tenure.of_another_stream or self._restored:
             return
         lanes, _ = self._most[entry.worker]
         if tenure.until is not None and entry.sent_at > tenure.until:

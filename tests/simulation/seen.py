@@ -67,7 +67,10 @@ RARER = (
 )
 """Those that cannot follow everything, and must have been seen as such."""
 
-PAIRS = tuple(product((*CAPS, *HAPPENINGS), RECOVERIES))
+NEVER_MET = {("store restored", "lease lost")}
+"""No worker is alive when somebody puts an older store in place."""
+
+PAIRS = tuple(pair for pair in product((*CAPS, *HAPPENINGS), RECOVERIES) if pair not in NEVER_MET)
 
 
 def missing(seen: Counter[str], pairs: Counter[tuple[str, str]], seeds: int) -> list[str]:
