@@ -78,6 +78,7 @@ class World:
         self._steps_to_crash = 0
         self._crash: Incarnation | None = None
         self._ending = False
+        self._ends_at = span.faulty_seconds + 2 * RESOLVED_WITHIN_SECONDS
         self.incarnations: dict[str, Incarnation] = {}
 
     # What a worker is given; the wire simulation gives other things
@@ -137,7 +138,10 @@ class World:
             self.checker.violations += self.telling.judge()
 
     def each_step(self) -> None:
-        """Before each turn of the loop: the moment of a crash, which may be any."""
+        """Before each turn of the loop: the moment of a crash, which may be any, and of the world's end."""
+        if self._now() > self._ends_at:
+            self._ends_at = float("inf")
+            raise TimeoutError("I9 a worker does not come to its end")
         if self._crash is not None:
             self._steps_to_crash -= 1
             if self._steps_to_crash <= 0:
