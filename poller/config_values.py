@@ -175,8 +175,8 @@ def expanded(value: object, path: KeyPath, complaints: Complaints, environ: Mapp
     """``value`` with the placeholders of all strings in it filled in; what cannot be is left out, with a complaint.
 
     ``${NAME}``, ``${NAME:-default}`` (also when empty, as in a shell) and ``${file:/path}`` (without the newlines at
-    its end); ``$${`` stands for ``${``. What was filled in is not looked at again. What cannot
-    be used either is a whole number beyond TOML's limit.
+    its end); ``$${`` stands for ``${``. What was filled in is not looked at again. A whole number beyond TOML's limit
+    cannot be used either.
     """
     if isinstance(value, dict):
         pairs = ((key, expanded(item, (*path, key), complaints, environ)) for key, item in value.items())

@@ -40,7 +40,7 @@ from poller.events import (
     WorkerStopped,
 )
 from poller.invocation import Condition
-from poller.observers.ages import Ages, ShardAges
+from poller.observers.ages import ShardAges
 from poller.observers.collectors import Shards, WithoutCreated
 from poller.ports import Clock
 
@@ -129,10 +129,6 @@ class Metrics:
         """For `poller.observers.loop_lag.watch_loop_lag`."""
         self._loop_lag.observe(seconds)
         self._last_loop_lag.set(seconds)
-
-    def ages(self) -> list[Ages]:
-        """How far behind each held shard is now."""
-        return list(self._ages.all())
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format (`CONTENT_TYPE`); takes tens of milliseconds with thousands of shards.

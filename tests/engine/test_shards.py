@@ -303,6 +303,22 @@ def test_at_timestamp_is_where_the_shards_of_a_first_start_begin():
     assert seen.source.reads[0] == (ShardId("shard-0"), Position("AT_TIMESTAMP:1234.500"))
 
 
+def test_a_shard_that_is_stuck_slows_no_other_down():
+    """R-SHARD-4."""
+
+    def seconds(*, stuck):
+        source = ScriptedSource(Shard(ShardId("shard-0")), Shard(ShardId("shard-1")))
+        source.add(records(1))
+        for number in range(100, 600):
+            source.add(records(number), shard="shard-1")
+        target = ScriptedTarget(lambda batch: FunctionFailed("boom") if stuck and batch == [1] else Succeeded())
+        run(source, target, seconds=60, batch=BatchPolicy(batch_size=1))
+        assert target.batches.count([1]) > 5 if stuck else target.batches.count([1]) == 1
+        return target.moments[target.batches.index([599])] - target.moments[target.batches.index([100])]
+
+    assert seconds(stuck=True) < 1.1 * seconds(stuck=False)
+
+
 def test_a_drain_lets_the_batch_under_way_finish_and_gives_the_shard_back():
     source = ScriptedSource()
     source.add(records(1))

@@ -1,9 +1,10 @@
 """The judge of a history, in one pass: this file knows the promises and nothing of the code that should keep them.
 
 What each promise says stands in the files of the single judges: `tests.history.delivery` (I1 to I5),
-`tests.history.ownership` (I6, I7), `tests.history.budgets` (I8, I10), `tests.history.windows` (I16). That all is
-resolved in time (I9), that metrics tell the truth (I12), that nothing secret is told (I13), that a stuck shard holds up
-no other (I14) and that a seed is the same world each time (I15) are judged where it can be seen: in the worlds.
+`tests.history.ownership` (I6, I7), `tests.history.budgets` (I8, I10), `tests.history.windows` (I16). The
+others are judged where they can be seen: in the worlds, that all is resolved in time (I9), that metrics tell the truth
+(I12), that nothing secret is told (I13) and that a seed is the same world each time (I15); behind the real client, that
+the services' limits are kept (I11); in a test of the engine, that a stuck shard slows no other down (I14).
 """
 
 from __future__ import annotations

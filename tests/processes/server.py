@@ -18,11 +18,10 @@ from poller.errors import PositionLost, Unavailable
 from poller.model import TRIM_HORIZON, Position, SequenceNumber, ShardId
 from tests.history import entries
 from tests.processes.stream import KeptStream, run_in_real_time
-from tests.simulation.stream import HASHES, SimShard
+from tests.simulation.stream import SimShard, hash_range
 
 ARN = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
 FAILURES = "/failures"
-_HASH_UNIT = 2**128 // HASHES
 _MEDIA = "application/x-amz-json-1.1"
 
 Question = dict[str, object]
@@ -107,7 +106,7 @@ class Kinesis:
             said["NextShardIterator"] = answer.iterator
         if answer.ended:
             said["ChildShards"] = [
-                {"ShardId": each.id, "ParentShards": list(each.parents), "HashKeyRange": _hashes(each)}
+                {"ShardId": each.id, "ParentShards": list(each.parents), "HashKeyRange": hash_range(each)}
                 for each in self._stream.children(shard)
             ]
         return said
@@ -137,12 +136,7 @@ class Kinesis:
         if shard.closed:
             numbers["EndingSequenceNumber"] = str((shard.numbers or [shard.trimmed])[-1])
         parents = dict(zip(("ParentShardId", "AdjacentParentShardId"), shard.parents, strict=False))
-        return {"ShardId": shard.id, **parents, "HashKeyRange": _hashes(shard), "SequenceNumberRange": numbers}
-
-
-def _hashes(shard: SimShard) -> dict[str, str]:
-    last = 2**128 if shard.high == HASHES else shard.high * _HASH_UNIT
-    return {"StartingHashKey": str(shard.low * _HASH_UNIT), "EndingHashKey": str(last - 1)}
+        return {"ShardId": shard.id, **parents, "HashKeyRange": hash_range(shard), "SequenceNumberRange": numbers}
 
 
 class Server:

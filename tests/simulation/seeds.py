@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import repeat
 
 from tests.simulation.settings import DAY, MINUTES
-from tests.simulation.world import run_seed
+from tests.simulation.world import Result, run_seed
 
 SECONDS_MAX = {"minutes": 5.0, "day": 300.0}
 """Some ten times what a world of such a span takes; a world that takes longer counts as a failure."""
@@ -32,12 +33,17 @@ class Outcome:
 
 
 def run_one(seed: int, span: str = "minutes") -> Outcome:
+    return outcome_of(partial(run_seed, span=DAY if span == "day" else MINUTES), seed, span, SECONDS_MAX[span])
+
+
+def outcome_of(run: Callable[[int], Result], seed: int, span: str, seconds_max: float) -> Outcome:
+    """What came of a world; it may take ``seconds_max`` of CPU."""
     started = time.process_time()
-    result = run_seed(seed, DAY if span == "day" else MINUTES)
+    result = run(seed)
     spent = time.process_time() - started
     violations = tuple(result.violations)
-    if spent > SECONDS_MAX[span]:
-        violations += (f"took {spent:.0f} s of CPU, {SECONDS_MAX[span]:.0f} are allowed",)
+    if spent > seconds_max:
+        violations += (f"took {spent:.0f} s of CPU, {seconds_max:.0f} are allowed",)
     faults = result.faults
     return Outcome(
         seed, span, violations, result.seconds, spent, result.attempts, faults.seen["crash"], faults.seen, faults.pairs

@@ -212,6 +212,13 @@ class SimStream:
         return token
 
 
+def hash_range(shard: SimShard) -> dict[str, str]:
+    """The hash keys of a shard as Kinesis tells them, of which there are 2**128."""
+    unit = 2**128 // HASHES
+    last = 2**128 if shard.high == HASHES else shard.high * unit
+    return {"StartingHashKey": str(shard.low * unit), "EndingHashKey": str(last - 1)}
+
+
 def _record(number: int, key: str) -> Record:
     body = f'{{"kinesis":{{"sequenceNumber":"{number}","partitionKey":"{key}","data":"{CANARY}"}}}}'
     return Record(SequenceNumber(str(number)), key, EPOCH + anyio.current_time(), body.encode())

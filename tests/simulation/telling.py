@@ -14,6 +14,7 @@ import anyio
 import structlog
 
 from poller import events
+from poller.observers.ages import ShardAges
 from poller.observers.log import Log
 from poller.observers.metrics import Metrics
 from tests.simulation.life import Life
@@ -32,17 +33,19 @@ class Telling:
     def __init__(self, world: World) -> None:
         self._world = world
         self._metrics: dict[str, Metrics] = {}
+        self._ages: dict[str, ShardAges] = {}
         self._read: dict[str, set[str]] = {}
         self._texts: list[str] = []
         self._violations: list[str] = []
 
     def observers(self, life: Life):
         metrics = self._metrics[life.name] = Metrics(life.clock, version="0")
+        ages = self._ages[life.name] = ShardAges(life.clock)
         logger = structlog.wrap_logger(
             structlog.ReturnLogger(), processors=[self._keep], wrapper_class=structlog.make_filtering_bound_logger(10)
         )
         read = self._read[life.name] = set()
-        return [metrics, Log(logger, life.clock), lambda event: _note_reading(read, event)]
+        return [metrics, ages, Log(logger, life.clock), lambda event: _note_reading(read, event)]
 
     async def watch(self) -> None:
         """Looks at the ages now and then, as a scrape would."""
@@ -58,7 +61,7 @@ class Telling:
         true_clocks = self._world.settings.skews == (0.0,)
         if not true_clocks or not self._world.faults.never("slow call") or life.paused_until > now:
             return
-        for ages in self._metrics[life.name].ages():
+        for ages in self._ages[life.name].all():
             true = self._world.checker.oldest_age(ages.shard, now)
             if ages.shard in self._read[life.name] and ages.iterator_age < true - AGE_SLACK_SECONDS:
                 told = f"{life.name} tells an age of {ages.iterator_age:.1f} s, it is {true:.1f} s"

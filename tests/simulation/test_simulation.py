@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.hunt import killed_by
+from tests.simulation.hunting import killed_by
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.seeds import Tally, run_many
 from tests.simulation.seen import PAIRS, missing
@@ -63,14 +63,14 @@ KEPT = Path(__file__).parents[1] / "seeds" / "simulation.json"
 
 @pytest.mark.parametrize("name", SOON_FOUND)
 def test_the_worlds_find_a_bug_that_is_put_back_in(name):
-    assert killed_by(_named(name), count=80) is not None
+    assert killed_by(_named(name), run_seed, count=80) is not None
 
 
 @pytest.mark.parametrize(("name", "seed"), json.loads(KEPT.read_text()).items())
 def test_a_bug_that_a_world_has_found_stays_away_and_would_be_found_again(name, seed):
     """Where a change of the worlds makes the seed another one, ``tests.simulation.hunt NAME`` tells the new one."""
     assert not run_seed(seed).violations
-    assert killed_by(_named(name), first=seed, count=1) is not None
+    assert killed_by(_named(name), run_seed, first=seed, count=1) is not None
 
 
 def test_there_are_bugs_enough_to_put_back_in():

@@ -278,7 +278,10 @@ def _counted(window: Window | None) -> tuple[int, ...]:
 
 def run_seed(seed: int, span: Span = MINUTES) -> Result:
     """Runs one world to its end and judges it."""
-    world = World(seed, span)
+    return run_to_the_end(seed, World(seed, span))
+
+
+def run_to_the_end(seed: int, world: World) -> Result:
     gc.disable()  # a third of the time, and a world is small
     try:
         seconds = run_virtually(lambda: _timed(world), world.each_step)

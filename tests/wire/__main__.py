@@ -10,7 +10,7 @@ import json
 import sys
 import time
 
-from tests.simulation.seeds import Outcome, Tally, run_many
+from tests.simulation.seeds import Outcome, Tally, outcome_of, run_many
 from tests.wire.faults import MUST_BE_SEEN
 from tests.wire.world import run_seed
 
@@ -21,16 +21,7 @@ OFTEN = 20
 
 
 def run_one(seed: int, span: str = "minutes") -> Outcome:
-    started = time.process_time()
-    result = run_seed(seed)
-    spent = time.process_time() - started
-    violations = tuple(result.violations)
-    if spent > SECONDS_MAX:
-        violations += (f"took {spent:.0f} s of CPU, {SECONDS_MAX:.0f} are allowed",)
-    faults = result.faults
-    return Outcome(
-        seed, span, violations, result.seconds, spent, result.attempts, faults.seen["crash"], faults.seen, faults.pairs
-    )
+    return outcome_of(run_seed, seed, span, SECONDS_MAX)
 
 
 def main(arguments: list[str]) -> int:

@@ -13,7 +13,7 @@ from poller.errors import PositionLost, Unavailable
 from poller.model import TRIM_HORIZON, Position, SequenceNumber, ShardId
 from poller.sources.polling import Answer
 from tests.simulation.life import Life
-from tests.simulation.stream import HASHES, SimShard
+from tests.simulation.stream import SimShard, hash_range
 from tests.virtual import EPOCH
 from tests.wire.stream import ARNS, WireStream
 
@@ -182,13 +182,13 @@ class Kinesis(StreamService):
 
     def _shard(self, shard: SimShard) -> str:
         parents = dict(zip(("ParentShardId", "AdjacentParentShardId"), shard.parents, strict=False))
-        hashes = _hash_range(shard)
+        hashes = hash_range(shard)
         return json.dumps(
             {"ShardId": shard.id, **parents, "HashKeyRange": hashes, "SequenceNumberRange": self._range(shard)}
         )
 
     def _child(self, shard: SimShard) -> dict[str, object]:
-        return {"ShardId": shard.id, "ParentShards": list(shard.parents), "HashKeyRange": _hash_range(shard)}
+        return {"ShardId": shard.id, "ParentShards": list(shard.parents), "HashKeyRange": hash_range(shard)}
 
 
 class DynamoDB(StreamService):
@@ -225,9 +225,3 @@ class DynamoDB(StreamService):
     def _shard(self, shard: SimShard) -> str:
         parent = {"ParentShardId": shard.parents[0]} if shard.parents else {}
         return json.dumps({"ShardId": shard.id, "SequenceNumberRange": self._range(shard), **parent})
-
-
-def _hash_range(shard: SimShard) -> dict[str, str]:
-    unit = 2**128 // HASHES
-    last = 2**128 if shard.high == HASHES else shard.high * unit
-    return {"StartingHashKey": str(shard.low * unit), "EndingHashKey": str(last - 1)}

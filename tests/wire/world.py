@@ -6,12 +6,9 @@ ends in `tests.wire.session`.
 
 from __future__ import annotations
 
-import gc
 import json
 from collections import Counter
 from dataclasses import replace
-
-import anyio
 
 from poller.destinations.sqs import SqsDestination
 from poller.mapping import EventSourceMapping
@@ -20,12 +17,12 @@ from poller.sources.dynamodb import DynamoDBSource
 from poller.sources.kinesis import KinesisSource
 from poller.targets.lambda_function import LambdaTarget
 from tests.simulation.faults import Faults
+from tests.simulation.incarnation import Incarnation
 from tests.simulation.life import Life
 from tests.simulation.settings import NEVER, NOT_A_THIRD, Span, wanted
 from tests.simulation.store import SimStore
 from tests.simulation.stream import DYNAMODB, KINESIS, Kind
-from tests.simulation.world import Result, World
-from tests.virtual import run_virtually
+from tests.simulation.world import Result, World, run_to_the_end
 from tests.wire.faults import CAPS
 from tests.wire.function import CountedTarget, WireFunction, WireQueue
 from tests.wire.line import WorkerLine
@@ -107,16 +104,17 @@ class WireWorld(World):
     def destination(self, life: Life) -> Destination | None:
         return SqsDestination(clients(), QUEUE) if self.settings.with_destination else None
 
-    def each_step(self) -> None:
-        victim = self._crash
-        super().each_step()
-        if victim is not None and self._crash is None:
-            self._stores[victim.life.name].die()
+    async def run(self) -> None:
+        try:
+            await super().run()
+        finally:
+            for store in self._stores.values():
+                store.die()
+            self.database.close()
 
-    def close(self) -> None:
-        for store in self._stores.values():
-            store.die()
-        self.database.close()
+    def _kill(self, victim: Incarnation) -> None:
+        super()._kill(victim)
+        self._stores[victim.life.name].die()
 
     def _line(self, life: Life) -> WorkerLine:
         failure = self.settings.mapping.failure
@@ -162,19 +160,5 @@ def _of(kind: Kind, mapping: EventSourceMapping) -> EventSourceMapping:
 def run_seed(seed: int, span: Span = MINUTES) -> Result:
     """Runs one world to its end and judges it."""
     clients()
-    world = WireWorld(seed, span)
-    gc.disable()  # a third of the time, and a world is small
-    try:
-        with without_threads():
-            seconds = run_virtually(lambda: _timed(world), world.each_step)
-    finally:
-        gc.enable()
-    return Result(seed, world.checker.violations, world.history, world.faults, seconds)
-
-
-async def _timed(world: WireWorld) -> float:
-    try:
-        await world.run()
-    finally:
-        world.close()
-    return anyio.current_time()
+    with without_threads():
+        return run_to_the_end(seed, WireWorld(seed, span))
