@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
 from asyncio import taskgroups
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, MutableSet
 from contextlib import contextmanager
+from contextvars import Context, copy_context
+from heapq import heappop, heappush
 from typing import Any, TypeVar
 
 import anyio._backends._asyncio as anyio_backend
@@ -40,35 +42,85 @@ class InsertionOrdered(MutableSet):
         self._items.pop(item, None)
 
 
-class _Selector(selectors.SelectSelector):
-    """Does not wait: it moves its loop's time forward instead."""
+class _Handle:
+    """A callback that waits for its turn, or for its time; it is what :class:`asyncio.Handle` is, and nothing more."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
+    __slots__ = ("_args", "_callback", "_cancelled", "_context", "_when")
 
-    def select(self, timeout: float | None = None):
-        if timeout is None:
-            raise Deadlock("every task waits and no timer is set")
-        self.now += max(0.0, timeout)
-        return []
+    def __init__(self, callback: Callable, args: tuple, context: Context | None, when: float) -> None:
+        self._callback = callback
+        self._args = args
+        self._context = context or copy_context()
+        self._when = when
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._callback, self._args = _nothing, ()
+
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def when(self) -> float:
+        return self._when
+
+
+def _nothing() -> None:
+    """What a cancelled handle still does."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time passes only while nothing can be done; ``each_step`` runs before each turn."""
+    """An event loop whose time passes only while nothing can be done; ``each_step`` runs before each turn.
+
+    Its turns are its own rather than asyncio's: nothing is ever selected, so half the cost of a simulated world goes.
+    """
 
     def __init__(self, each_step: Callable[[], None] | None = None) -> None:
-        self._virtual = _Selector()
-        self._each_step = each_step
-        super().__init__(self._virtual)
+        super().__init__()
+        self._now = 0.0
+        self._each_step = each_step or _nothing
+        self._turns: deque[_Handle] = deque()
+        self._timers: list[tuple[float, int, _Handle]] = []
+        self._timers_made = 0
 
     def time(self) -> float:
-        return self._virtual.now
+        return self._now
+
+    def call_soon(self, callback: Callable, *args: Any, context: Context | None = None) -> _Handle:
+        handle = _Handle(callback, args, context, self._now)
+        self._turns.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon
+
+    def call_at(self, when: float, callback: Callable, *args: Any, context: Context | None = None) -> _Handle:
+        handle = _Handle(callback, args, context, when)
+        self._timers_made += 1
+        heappush(self._timers, (when, self._timers_made, handle))
+        return handle
+
+    def call_later(self, delay: float, callback: Callable, *args: Any, context: Context | None = None) -> _Handle:
+        return self.call_at(self._now + delay, callback, *args, context=context)
 
     def _run_once(self) -> None:
-        if self._each_step is not None:
-            self._each_step()
-        super()._run_once()
+        self._each_step()
+        turns, timers = self._turns, self._timers
+        while timers and timers[0][2]._cancelled:
+            heappop(timers)
+        if not turns and not self._stopping:
+            if not timers:
+                raise Deadlock("every task waits and no timer is set")
+            self._now = max(self._now, timers[0][0])
+        while timers and timers[0][0] <= self._now:
+            turns.append(heappop(timers)[2])
+        for _ in range(len(turns)):
+            handle = turns.popleft()
+            try:
+                handle._context.run(handle._callback, *handle._args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                self.call_exception_handler({"message": f"exception in {handle._callback}", "exception": error})
 
 
 class VirtualClock:

@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,29 +25,32 @@ ROOT = Path(__file__).resolve().parents[2]
 NOT_FIGURES = ("what", "seconds", "failed", "first")
 
 
-class Running:
-    """One part under way; what it says goes into a file, and is shown if it fails."""
+def _run(part: Part, scale: float, folder: Path) -> Ran:
+    """One part, in a process of its own; what it says goes into a file, and is shown if it fails."""
+    command, started = part.command(scale), time.monotonic()
+    print(f"{part.name}: {' '.join(command)}", flush=True)
+    with (folder / f"{part.name}.log").open("w+") as log:
+        ended = subprocess.run([sys.executable, *command], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False)
+        log.seek(0)
+        lines = log.read().splitlines()
+    passed, seconds = ended.returncode == 0, time.monotonic() - started
+    print(f"{part.name}: {'passed' if passed else 'FAILED'} after {seconds:.0f} s", flush=True)
+    if not passed:
+        print(*[f"    {line}" for line in lines[-30:]], sep="\n", flush=True)
+    return Ran(part, passed, seconds, _figures(lines))
 
-    def __init__(self, part: Part, scale: float, folder: Path) -> None:
-        self.part = part
-        self._log = folder / f"{part.name}.log"
-        self._started = time.monotonic()
-        with self._log.open("wb") as log:
-            command = [sys.executable, *part.command(scale)]
-            self._process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
-        print(f"{part.name}: {' '.join(command[1:])}", flush=True)
 
-    def end(self) -> Ran:
-        passed = self._process.wait() == 0
-        seconds = time.monotonic() - self._started
-        lines = self._log.read_text(errors="replace").splitlines()
-        print(f"{self.part.name}: {'passed' if passed else 'FAILED'} after {seconds:.0f} s", flush=True)
-        if not passed:
-            print(*[f"    {line}" for line in lines[-30:]], sep="\n", flush=True)
-        return Ran(self.part, passed, seconds, _figures(lines))
+def _run_all(parts: Sequence[Part], scale: float) -> list[Ran]:
+    """In two rows, each part after the one before it; the results are in the order of ``parts``."""
+    with tempfile.TemporaryDirectory(prefix="poller-prove-") as folder, ThreadPoolExecutor(2) as rows:
 
-    def stop(self) -> None:
-        self._process.terminate()
+        def run_in_turn(row: Sequence[Part]) -> dict[str, Ran]:
+            return {part.name: _run(part, scale, Path(folder)) for part in row}
+
+        beside = rows.submit(run_in_turn, [part for part in parts if part.beside])
+        others = rows.submit(run_in_turn, [part for part in parts if not part.beside])
+        results = beside.result() | others.result()
+    return [results[part.name] for part in parts]
 
 
 def _figures(lines: list[str]) -> dict:
@@ -75,16 +80,7 @@ def main(arguments: list[str]) -> int:
     if unknown:
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(part.name for part in PARTS)}")
     setting, started = _setting(options.scale), time.monotonic()
-    parts = [part for part in PARTS if part.name in options.only]
-    runs: list[Ran] = []
-    with tempfile.TemporaryDirectory(prefix="poller-prove-") as folder:
-        beside = [Running(part, options.scale, Path(folder)) for part in parts if part.beside]
-        try:
-            runs = [Running(part, options.scale, Path(folder)).end() for part in parts if not part.beside]
-            runs = [running.end() for running in beside] + runs
-        finally:
-            for running in beside:
-                running.stop()
+    runs = _run_all([part for part in PARTS if part.name in options.only], options.scale)
     options.report.write_text(written(setting, runs, time.monotonic() - started))
     print(f"the report is in {options.report}")
     return 0 if all(ran.passed for ran in runs) else 1

@@ -26,22 +26,28 @@ class Part:
 
 PARTS = (
     Part("soak", "half an hour of real load leaks nothing", "tests.soak --minutes {}", 30, beside=True),
+    Part("week", "a week of hourly reshards leaves nothing behind", "tests.soak.days --days {}", 7, beside=True),
+    Part(
+        "explorer",
+        "no order of events breaks a promise in a small world",
+        "tests.explorer --states {}",
+        5_000_000,
+        beside=True,
+    ),
+    Part("machines", "no order of calls breaks its rules or stores", "tests.machines --examples {}", 500, beside=True),
+    Part("pauses", "a zombie changes nothing", "tests.processes.pauses --pauses {}", 20, beside=True),
+    Part("toxics", "a faulty line loses nothing", "tests.processes.toxics --seconds {}", 8, beside=True),
+    Part("restarts", "nor does a restart of its server", "tests.processes.restarts --restarts {}", 3, beside=True),
+    Part("disks", "no disk, no lock and no deleted file loses anything", "tests.processes.disks", 1, beside=True),
     Part("simulation", "no simulated world breaks a promise", "tests.simulation --seeds {}", 20_000),
-    Part("days", "nor does one of 26 hours", "tests.simulation --seeds 0 --days {}", 20),
-    Part("week", "a week of hourly reshards leaves nothing behind", "tests.soak.days --days {}", 7),
+    Part("days", "nor does one of 26 hours", "tests.simulation --seeds 0 --days {}", 26),
     Part("wire", "nor do the same worlds behind the real client", "tests.wire --seeds {}", 2000),
     Part("mutants", "the worlds find every bug that is put back in", "tests.simulation.hunt", 1),
     Part("wire-mutants", "and those of the adapters", "tests.wire.hunt", 1),
-    Part("explorer", "no order of events breaks a promise in a small world", "tests.explorer --states {}", 5_000_000),
     Part("kills", "kill -9 loses nothing and repeats a batch a lane", "tests.processes.kills --kills {}", 500),
     Part("drains", "SIGTERM under load repeats nothing", "tests.processes.drains --drains {}", 100),
-    Part("pauses", "a zombie changes nothing", "tests.processes.pauses --pauses {}", 20),
-    Part("toxics", "a faulty line loses nothing", "tests.processes.toxics --seconds {}", 8),
-    Part("disks", "no disk, no lock and no deleted file loses anything", "tests.processes.disks", 1),
-    Part("restarts", "nor does the stream's server", "tests.processes.restarts --restarts {}", 3),
     Part("processes-mutants", "these runs find errors that are put in", "tests.processes.mutants", 1),
     Part(
         "fuzz", "no bytes from outside break or deceive the worker", "tests.fuzz --seconds 175 --executions {}", 500_000
     ),
-    Part("machines", "no order of calls breaks its rules or stores", "tests.machines --examples {}", 500),
 )

@@ -139,7 +139,7 @@ class World:
 
     def each_step(self) -> None:
         """Before each turn of the loop: the moment of a crash, which may be any, and of the world's end."""
-        if self._now() > self._ends_at:
+        if asyncio.get_running_loop().time() > self._ends_at:
             self._ends_at = float("inf")
             raise TimeoutError("I9 a worker does not come to its end")
         if self._crash is not None:
