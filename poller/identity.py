@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import anyio
 
-from poller.aws import Aws, translated
+from poller.aws import Aws
+from poller.aws_errors import translated
 from poller.errors import SourceGone, Unavailable
 
 _SECONDS_MAX = 5.0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import NewType
+
+from msgspec import Struct
 
 ShardId = NewType("ShardId", str)
 SequenceNumber = NewType("SequenceNumber", str)
@@ -85,22 +88,33 @@ def precedes(earlier: Position, later: Position) -> bool:
     return earlier.place < later.place
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+def in_order(json_text: bytes) -> str:
+    """Compact JSON with names in order and nothing beyond ASCII: the same for the same value, for ever (R-PAR-3)."""
+    return json.dumps(json.loads(json_text), sort_keys=True, separators=(",", ":"))
+
+
+class Record(Struct, frozen=True, gc=False):
     """One record of one shard, whatever the service.
 
-    ``ordering_key``: what order is promised for (Kinesis: partition key; DynamoDB: item key).
+    ``key``: what order is promised for, see `ordering_key`; in bytes it is JSON whose names are not in order yet.
     ``arrived_at``: when the source took it, epoch seconds.
     ``body``: its JSON as it stands in the Lambda event; ``len(body)`` is its share of the payload.
     ``inner``: its index in an aggregate, all of whose records have one sequence number; ``None`` for a plain record
     and for the last one of an aggregate, behind which the aggregate is done.
+
+    Not a dataclass, as millions are made: this is a tenth of the cost.
     """
 
     sequence_number: SequenceNumber
-    ordering_key: str
+    key: str | bytes
     arrived_at: float
     body: bytes
     inner: int | None = None
+
+    @property
+    def ordering_key(self) -> str:
+        """The partition key of Kinesis, or the item's key of DynamoDB as JSON, in the one form that it always has."""
+        return self.key if isinstance(self.key, str) else in_order(self.key)
 
     @property
     def place(self) -> Place:

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from random import Random
+from types import SimpleNamespace
 
 import anyio
 
@@ -194,3 +195,9 @@ class KeptSource:
 
     async def aclose(self) -> None:
         pass
+
+
+def client_meta():
+    """What of an SDK's client is used beside its calls: its hooks, which do nothing here."""
+    service = SimpleNamespace(service_id=SimpleNamespace(hyphenize=lambda: "service"))
+    return SimpleNamespace(events=SimpleNamespace(register=lambda *hook, **more: None), service_model=service)

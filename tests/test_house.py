@@ -9,7 +9,10 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "poller"
 WORDS = {"model", "invocation", "arns", "mapping", "admission", "events", "errors"}
-ADAPTERS = {"sources", "targets", "destinations", "stores", "observers", "aws", "identity", "keepalive", "clock"}
+ADAPTERS = {
+    *("sources", "targets", "destinations", "stores", "observers", "identity", "keepalive", "clock"),
+    *("aws", "aws_errors", "repeating", "signing"),
+}
 DOORS = {"app", "opening", "status", "mappings_status", "filter_test", "cli", "api", "dev", "__main__"}
 MODULES = sorted(
     path.relative_to(PACKAGE.parent).with_suffix("").as_posix().replace("/", ".") for path in PACKAGE.rglob("*.py")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from poller.arns import DestinationKind
-from poller.aws import Aws, translated
+from poller.aws import Aws
+from poller.aws_errors import translated
 from poller.destinations.receipts import taken
 from poller.invocation import FailureReport
 from poller.rules.failure_document import failure_document

@@ -16,7 +16,8 @@ import anyio
 import anyio.to_thread
 
 from poller.arns import DestinationKind, destination_kind, source_name
-from poller.aws import Aws, translated
+from poller.aws import Aws
+from poller.aws_errors import translated
 from poller.config import AwsSettings, Settings
 from poller.errors import ConfigError
 

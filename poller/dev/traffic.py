@@ -9,7 +9,8 @@ from random import Random
 import anyio
 
 from poller.arns import SourceKind, source_kind, source_name
-from poller.aws import Aws, translated
+from poller.aws import Aws
+from poller.aws_errors import translated
 from poller.dev.ledger import Ledger
 from poller.errors import SourceGone, Unavailable
 

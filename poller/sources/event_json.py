@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import math
 
+from msgspec import DecodeError
+
 from poller.model import SequenceNumber
 
 _DIGITS_MAX = 129
 """Of a sequence number (R-KIN-10); numbers of thousands of digits are none to Python."""
+
+FLAWS = (DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder says of a body that is no answer of the service."""
 
 
 def json_bytes(value: object) -> bytes:
@@ -46,6 +51,14 @@ def sequence_number(value: object) -> SequenceNumber:
     if not isinstance(value, str) or not (value.isascii() and value.isdigit()) or len(value) > _DIGITS_MAX:
         raise ValueError(f"not a sequence number: {value!r}")
     return SequenceNumber(value)
+
+
+def are_sequence_numbers(values: list[str]) -> bool:
+    """Whether each is what `sequence_number` takes; at a fraction of the cost for many."""
+    if not values:
+        return True
+    together, lengths = "".join(values), set(map(len, values))
+    return together.isascii() and together.isdigit() and min(lengths) > 0 and max(lengths) <= _DIGITS_MAX
 
 
 def text(value: object) -> str:

@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, Mapping
 from datetime import UTC, datetime
 from random import Random
 
-from poller.aws import Aws, translated
+from poller.aws import Aws
+from poller.aws_errors import translated
 from poller.model import Listing, Page, Position, Shard, ShardId
 from poller.ports import Clock, Observer
 from poller.rules.pacing import FANOUT, SubscriptionPace

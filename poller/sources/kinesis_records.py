@@ -14,6 +14,9 @@ from poller.sources.event_json import epoch_seconds, json_bytes, sequence_number
 _MAGIC_TEXT = base64.b64encode(MAGIC).decode()[: len(MAGIC) * 8 // 6]
 """How the base64 of an aggregate begins: as many characters as no later byte has a part in."""
 
+AGGREGATES_BEGIN = f'"{_MAGIC_TEXT}'.encode()
+"""The same as it comes, in JSON."""
+
 
 class RecordForm:
     """Renders the records of one stream as Lambda's events have them, keys in wire order (R-EVT-1, R-EVT-2)."""
@@ -26,7 +29,7 @@ class RecordForm:
             "awsRegion": arn.split(":")[3],
             "eventSourceARN": arn,
         }
-        self._tail = b"," + json_bytes(tail)[1:]
+        self.tail = b"," + json_bytes(tail)[1:]
 
     def record(self, shard: ShardId, raw: Mapping[str, Any]) -> Record:
         """Raises `KeyError`, `TypeError` or `ValueError` if the answer is not what the service promises.
@@ -66,7 +69,7 @@ class RecordForm:
             json_bytes(data),
             repr(arrived_at).encode(),
             json_bytes(f"{shard}:{number}"),
-            self._tail,
+            self.tail,
         )
         return Record(number, key, arrived_at, body, inner)
 

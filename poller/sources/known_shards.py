@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import anyio
 
-from poller.aws import BadArgument, Expired
+from poller.aws_errors import BadArgument, Expired
 from poller.errors import Unavailable
 from poller.model import Shard, ShardId
 from poller.rules.pacing import backoff_seconds

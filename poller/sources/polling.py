@@ -14,7 +14,7 @@ from typing import Protocol
 
 import anyio
 
-from poller.aws import BadArgument, Expired, NotFound
+from poller.aws_errors import BadArgument, Expired, NotFound
 from poller.errors import PositionLost, Unavailable
 from poller.events import Polled
 from poller.model import Page, Position, Record, Shard, ShardId

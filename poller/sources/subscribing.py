@@ -13,7 +13,7 @@ from typing import Protocol
 
 import anyio
 
-from poller.aws import BadArgument, Expired, InUse, NotFound
+from poller.aws_errors import BadArgument, Expired, InUse, NotFound
 from poller.errors import PositionLost, Unavailable
 from poller.events import Polled
 from poller.model import Page, Position, Shard, ShardId

@@ -28,7 +28,8 @@ from botocore.parsers import EventStreamJSONParser, create_parser
 from botocore.serialize import create_serializer
 from h2.exceptions import H2Error
 
-from poller.aws import Aws, as_it_came, translated
+from poller.aws import Aws, as_it_came
+from poller.aws_errors import translated
 from poller.errors import Unavailable
 from poller.model import ShardId
 

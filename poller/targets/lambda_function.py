@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from poller.aws import AWS_ERRORS, Aws, error_code, translate
+from aiobotocore.response import AioStreamingBody  # type: ignore[attr-defined]  # of which its stubs know nothing
+
+from poller.aws import Aws
+from poller.aws_errors import AWS_ERRORS, error_code, translate
 from poller.errors import SourceGone, Unavailable
 from poller.invocation import (
     UNHANDLED,
@@ -18,6 +21,7 @@ from poller.invocation import (
     Response,
     Succeeded,
 )
+from poller.repeating import RepeatedCall
 from poller.targets.answers import PART_BYTES, Unreadable, in_short, read_answer, retry_after_seconds
 
 READ_TIMEOUT_SECONDS = 905.0
@@ -40,41 +44,72 @@ class LambdaTarget:
     """
 
     def __init__(self, aws: Aws, *, function_name: str, region: str) -> None:
-        self._aws = aws
         self._function_name = function_name
-        self._region = region
-        self._timeout_seconds = (
-            MANAGED_READ_TIMEOUT_SECONDS if function_name.endswith(_MANAGED) else READ_TIMEOUT_SECONDS
+        self._question = {"FunctionName": function_name, "InvocationType": "RequestResponse"}
+        managed = function_name.endswith(_MANAGED)
+        self._invoke = RepeatedCall(
+            aws,
+            "lambda",
+            "Invoke",
+            region=region,
+            read_timeout_seconds=MANAGED_READ_TIMEOUT_SECONDS if managed else READ_TIMEOUT_SECONDS,
+            streamed=True,
         )
 
     async def invoke(self, invocation: Invocation) -> Outcome:
         try:
-            client = await self._aws.client("lambda", self._region, read_timeout_seconds=self._timeout_seconds)
-            answer = await client.invoke(
-                FunctionName=self._function_name, InvocationType="RequestResponse", Payload=invocation.payload
-            )
+            response = await self._invoke.send(invocation.payload)
+            if response is None or response.status_code != 200:
+                question = {**self._question, "Payload": invocation.payload}
+                return await _outcome(_by_sdk(await self._invoke.ask(question, response)))
         except (SourceGone, Unavailable) as problem:  # no client: no credentials, no region
             return NotInvoked(str(problem))
         except AWS_ERRORS as error:
             return _refusal(error, self._function_name)
-        return await _outcome(answer)
+        return await _outcome(_by_wire(response))
 
     async def aclose(self) -> None:
         """Nothing to do: the client is the door's."""
 
 
-async def _outcome(answer: dict[str, Any]) -> Outcome:
-    """The function ran; whatever becomes of the rest of its answer, it was an attempt."""
-    headers = answer["ResponseMetadata"].get("HTTPHeaders", {})
-    response = Response(
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The function ran, and this is what is known of it before its own words are read."""
+
+    response: Response
+    encoding: str
+    body: Any
+
+
+def _by_wire(response: Any) -> _Answer:
+    headers = response.headers
+    head = Response(
+        status_code=response.status_code,
+        executed_version=headers.get("x-amz-executed-version") or "$LATEST",
+        function_error=headers.get("x-amz-function-error") or None,
+        request_id=headers.get("x-amzn-requestid", ""),
+    )
+    body = AioStreamingBody(response.raw, headers.get("content-length"))
+    return _Answer(head, headers.get("content-encoding", ""), body)
+
+
+def _by_sdk(answer: dict[str, Any]) -> _Answer:
+    metadata = answer["ResponseMetadata"]
+    head = Response(
         status_code=answer.get("StatusCode", 200),
         executed_version=answer.get("ExecutedVersion") or "$LATEST",
         function_error=answer.get("FunctionError") or None,
-        request_id=answer["ResponseMetadata"].get("RequestId", ""),  # Lambda chooses it (R-INV-5)
+        request_id=metadata.get("RequestId", ""),  # Lambda chooses it (R-INV-5)
     )
+    return _Answer(head, metadata.get("HTTPHeaders", {}).get("content-encoding", ""), answer["Payload"])
+
+
+async def _outcome(answer: _Answer) -> Outcome:
+    """Whatever becomes of the rest of an answer, it was an attempt."""
+    response = answer.response
     try:
-        async with answer["Payload"] as stream:
-            body = await read_answer(stream.iter_chunks(PART_BYTES), headers.get("content-encoding", ""))
+        async with answer.body as stream:
+            body = await read_answer(stream.iter_chunks(PART_BYTES), answer.encoding)
     except Unreadable as problem:
         kind = response.function_error or UNHANDLED.function_error
         return FunctionFailed(str(problem), replace(response, function_error=kind))

@@ -78,10 +78,14 @@ class _Request:
 
 
 class OneAnswer:
-    """Stands for `Aws` and its client: gives one answer to GetRecords, through the SDK's own reading of it."""
+    """Stands for `Aws`, its client and the call for records: gives one answer to GetRecords.
 
-    def __init__(self, service: str, status_code: int, body: bytes) -> None:
+    It comes through the SDK's own reading of it, unless it is ``sent``: then the source looks at its bytes first.
+    """
+
+    def __init__(self, service: str, status_code: int, body: bytes, *, sent: bool = False) -> None:
         self.status_code = status_code
+        self._sent = sent
         self._real = client(service)
         self._response: Response | None = Response(status_code, body)
 
@@ -97,11 +101,20 @@ class OneAnswer:
     async def describe_stream(self, **question):
         return {"StreamDescription": {"Shards": [_LISTED]}}
 
-    async def get_records(self, **question):
-        """As the SDK's client does it, but for the signing."""
+    async def send(self, body):
+        if not self._sent:
+            return None
         if self._response is None:
             raise Enough
         response, self._response = self._response, None
+        return response
+
+    async def ask(self, question, response):
+        """As the SDK's client does it, but for the signing."""
+        if response is None:
+            response, self._response = self._response, None
+        if response is None:
+            raise Enough
         _waiting[:] = [response]
         model = self._real.meta.service_model.operation_model("GetRecords")
         answered, trouble = await self._real._endpoint._do_get_response(_Request, model, {})

@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 from aiohttp import web
 
-from poller.aws import Expired, NotFound
+from poller.aws_errors import Expired, NotFound
 from poller.errors import PositionLost, Unavailable
 from poller.model import TRIM_HORIZON, Position, SequenceNumber, ShardId
 from tests.history import entries

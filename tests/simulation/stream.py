@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from poller.aws import Expired, NotFound
+from poller.aws_errors import Expired, NotFound
 from poller.errors import PositionLost, Unavailable
 from poller.model import Position, Record, SequenceNumber, Shard, ShardId
 from poller.sources.polling import Answer

@@ -9,12 +9,12 @@ from random import Random
 import anyio
 import pytest
 
-from poller.aws import BadArgument
+from poller.aws_errors import BadArgument
 from poller.errors import PositionLost, SourceGone, Unavailable
 from poller.model import TRIM_HORIZON, Listing, Position, SequenceNumber, Shard, ShardId
 from poller.sources import known_shards
 from poller.sources.kinesis import KinesisSource
-from tests.fakes import Heard
+from tests.fakes import Heard, client_meta
 from tests.sources.wire import KINESIS_ARN, Service, error, source
 from tests.virtual import VirtualClock, run_virtually
 
@@ -173,7 +173,9 @@ class Behind:
     def __init__(self):
         self.moments = []
 
-    async def client(self, service, region):
+    meta = client_meta()
+
+    async def client(self, *key):
         return self
 
     async def get_shard_iterator(self, **question):

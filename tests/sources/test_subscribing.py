@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from random import Random
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
-from poller.aws import BadArgument, InUse, NotFound
+from poller.aws_errors import BadArgument, InUse, NotFound
 from poller.errors import PositionLost, SourceGone, Unavailable
 from poller.events import Polled
 from poller.model import TRIM_HORIZON, Page, Position, Shard, ShardId

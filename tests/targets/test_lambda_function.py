@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import gzip
 import json
+import sys
 import zlib
 from contextlib import aclosing
 
@@ -30,18 +31,33 @@ def credentials(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
 
 
-async def invoke_at(url, function_name="orders", **options):
+@pytest.fixture(params=["the first call", "a later call"], autouse=True)
+def calls(request, monkeypatch):
+    """The first is the SDK's own; later ones repeat it, and must mean the same."""
+    monkeypatch.setattr(sys.modules[__name__], "CALLS", 1 if request.param == "the first call" else 2)
+
+
+CALLS = 1
+
+
+async def invoke_at(url, function_name="orders", calls=1, **options):
     async with aclosing(Aws(endpoint_url=url[: -len("/orders")], **options)) as aws:
         target = LambdaTarget(aws, function_name=function_name, region="eu-west-1")
+        for _ in range(calls - 1):
+            assert isinstance(await target.invoke(Invocation("request-0", b"{}")), Succeeded)
         return await target.invoke(Invocation("request-1", b'{"Records":[]}'))
 
 
 async def invoke(answer, function_name="orders"):
+    before = iter([web.json_response({}) for _ in range(CALLS - 1)])
+
     async def give(request):
+        for earlier in before:
+            return earlier
         return answer if isinstance(answer, web.Response) else await answer(request)
 
     async with endpoint(give) as url:
-        return await invoke_at(url, function_name)
+        return await invoke_at(url, function_name, CALLS)
 
 
 async def invoke_each(answers):
@@ -331,6 +347,7 @@ async def test_missing_credentials_do_not_count(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setattr(sys.modules[__name__], "CALLS", 1)
     outcome = await invoke(web.Response(text="{}"))
     assert isinstance(outcome, NotInvoked)
     assert "AWS_ACCESS_KEY_ID" in outcome.error

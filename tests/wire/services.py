@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
 
-from poller.aws import Expired, NotFound
+from poller.aws_errors import Expired, NotFound
 from poller.errors import PositionLost, Unavailable
 from poller.model import TRIM_HORIZON, Position, SequenceNumber, ShardId
 from poller.sources.polling import Answer

@@ -97,7 +97,7 @@ class WireWorld(World):
 
     def target(self, life: Life) -> Target:
         target = LambdaTarget(clients(), function_name="handler", region=REGION)
-        target._timeout_seconds = FUNCTION_TIMEOUT_SECONDS
+        target._invoke._client = "lambda", REGION, FUNCTION_TIMEOUT_SECONDS
         self.outcomes[life.name] = outcomes = Counter()
         return CountedTarget(target, outcomes, life)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 
-from poller.aws import AWS_ERRORS
+from poller.aws_errors import AWS_ERRORS
 from poller.sources.dynamodb import RecordForm
 from tests.fuzz.wire import client, output_shape
 from tests.sources import test_dynamodb

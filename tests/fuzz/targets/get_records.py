@@ -6,12 +6,15 @@ An input is a line that says how the answer came, by its first byte, and the bod
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import math
 from contextlib import aclosing
 
-from poller.aws import AWS_ERRORS
+from msgspec.structs import replace
+
+from poller.aws_errors import AWS_ERRORS
 from poller.errors import SourceGone
 from poller.events import Polled
 from poller.model import TRIM_HORIZON
@@ -97,6 +100,8 @@ def fuzz(data):
     head, _, body = data.partition(b"\n")
     service, status, opens = _WAYS[(head[0] if head else 0) % len(_WAYS)]
     page, heard = run(_first_page(OneAnswer(service, status, body), service, opens))
+    passed_through, _ = run(_first_page(OneAnswer(service, status, body, sent=True), service, opens))
+    _same_meaning(passed_through, page, body)
     told = [event.result for event in heard.of(Polled)]
     if status >= 300:
         assert page is None
@@ -129,6 +134,7 @@ async def _first_page(answers, service, opens):
         invoke_identity_arn=ROLE,
         deaggregate=opens,
     )
+    source._get_records = answers
     async with aclosing(source.read(SHARD, TRIM_HORIZON)) as pages:
         try:
             return await anext(pages), heard
@@ -137,6 +143,56 @@ async def _first_page(answers, service, opens):
         except SourceGone:
             assert answers.status_code >= 300, "a good answer says that the stream is gone"
             return None, heard
+
+
+def _same_meaning(passed_through, page, body):
+    """What goes from bytes to bytes is what the SDK reads from them; of items, what was sent may be left."""
+    if _meaning(passed_through) == _meaning(page) or _too_deep(body):
+        return
+    assert passed_through is not None, f"only the SDK reads {page}"
+    items = _items(json.loads(body))
+    assert not all(map(_is_item, items)), f"{passed_through} is not {page}"
+    sent = [_canonical(item) for item in items]
+    for record in passed_through.records:
+        assert all(_canonical(item) in sent for item in _items({"Records": [json.loads(record.body)]}))
+
+
+def _meaning(page):
+    """All of a page; of the bodies, what they say."""
+    if page is None:
+        return None
+    records = [
+        (replace(each, key="", body=b""), each.ordering_key, _canonical(json.loads(each.body))) for each in page.records
+    ]
+    return records, dataclasses.replace(page, records=())
+
+
+def _items(answer):
+    """The items in an answer of DynamoDB Streams that was understood."""
+    changes = [record.get("dynamodb", {}) for record in answer["Records"]]
+    return [change[part] for change in changes for part in ("Keys", "NewImage", "OldImage") if part in change]
+
+
+_PARTS = {
+    **dict.fromkeys("SNB", lambda value: isinstance(value, str)),
+    **dict.fromkeys(("SS", "NS", "BS"), lambda value: isinstance(value, list) and all(map(_PARTS["S"], value))),
+    **dict.fromkeys(("NULL", "BOOL"), lambda value: isinstance(value, bool)),
+    "M": lambda value: _is_item(value),
+    "L": lambda value: isinstance(value, list) and all(map(_is_value, value)),
+}
+
+
+def _is_item(value):
+    """Whether it is as the service's model has it; the SDK leaves out what is not, or refuses it all."""
+    return isinstance(value, dict) and all(map(_is_value, value.values()))
+
+
+def _is_value(value):
+    return isinstance(value, dict) and all(part in _PARTS and _PARTS[part](each) for part, each in value.items())
+
+
+def _canonical(value):
+    return json.dumps(value, sort_keys=True)
 
 
 def _too_deep(body):

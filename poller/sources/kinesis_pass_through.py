@@ -1,0 +1,112 @@
+"""GetRecords of Kinesis, from bytes to bytes: this file takes records over without decoding what nobody looks at.
+
+The data of a record comes as base64 in JSON, and leaves in the same way. Nothing here decides what a flawed answer
+means: whatever is not as it always is comes back as ``None``, and the SDK and `poller.sources.kinesis_records` read it.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder, encode
+
+from poller.model import Record, SequenceNumber, ShardId
+from poller.sources.event_json import FLAWS, are_sequence_numbers
+from poller.sources.polling import Answer
+
+_PLAIN_TIME = len("1773749999.123"), len("1773749999")
+"""How long a time is that has three decimals, and where its point is."""
+
+_QUOTE = b'"'
+
+
+class _Entry(Struct, gc=False):
+    """A record as it comes."""
+
+    SequenceNumber: str
+    Data: Raw
+    ApproximateArrivalTimestamp: Raw
+    PartitionKey: str = ""
+
+
+class _Body(Struct, gc=False):
+    """An answer as it comes; the names are the service's."""
+
+    Records: list[_Entry]
+    NextShardIterator: str | None = None
+    MillisBehindLatest: int | None = None
+    ChildShards: Raw | None = None
+
+
+_decoder = Decoder(_Body)
+
+
+class PassThrough:
+    """Renders the records of one stream as events have them, byte for byte where it can (R-EVT-1, R-EVT-2).
+
+    ``tail`` is what follows an event's own fields, with its first comma. ``aggregates_begin`` is how the data begins
+    that is to be opened instead, ``None`` if none is.
+    """
+
+    def __init__(self, tail: bytes, aggregates_begin: bytes | None) -> None:
+        self._tail = _QUOTE + tail
+        self._aggregates_begin = aggregates_begin
+
+    def answer(self, shard: ShardId, body: bytes) -> Answer | None:
+        """What an answer says; ``None`` if it is not as the service's are, or holds what may be an aggregate."""
+        try:
+            if not body.isascii():
+                body.decode()
+            came = _decoder.decode(body)
+        except FLAWS:
+            return None
+        if came.ChildShards is not None:  # the shard's end, which comes once
+            return None
+        records = self._records(shard, came.Records)
+        if records is None:
+            return None
+        behind = None if came.MillisBehindLatest is None else came.MillisBehindLatest / 1000
+        return Answer(records, came.NextShardIterator, behind)
+
+    def _records(self, shard: ShardId, entries: list[_Entry]) -> tuple[Record, ...] | None:
+        if not are_sequence_numbers([entry.SequenceNumber for entry in entries]):
+            return None
+        before_id = b'},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":%b:' % encode(shard)[:-1]
+        tail, aggregates_begin, join, records = self._tail, self._aggregates_begin, b"".join, []
+        for entry in entries:
+            data, time = bytes(entry.Data), _time(bytes(entry.ApproximateArrivalTimestamp))
+            if time is None or data[:1] != _QUOTE:
+                return None
+            if aggregates_begin is not None and data.startswith(aggregates_begin):
+                return None
+            number = entry.SequenceNumber.encode()
+            body = join(
+                (
+                    b'{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":',
+                    encode(entry.PartitionKey),
+                    b',"sequenceNumber":"',
+                    number,
+                    b'","data":',
+                    data,
+                    b',"approximateArrivalTimestamp":',
+                    time,
+                    before_id,
+                    number,
+                    tail,
+                )
+            )
+            records.append(Record(SequenceNumber(entry.SequenceNumber), entry.PartitionKey, float(time), body))
+        return tuple(records)
+
+
+def _time(text: bytes) -> bytes | None:
+    """A time as events have it, to the millisecond; ``None`` if it is none."""
+    length, point = _PLAIN_TIME
+    if len(text) == length and text[point : point + 1] == b".":
+        return text
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return repr(round(seconds, 3)).encode() if isfinite(seconds) else None
