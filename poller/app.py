@@ -23,6 +23,7 @@ from poller.engine.supervisor import Supervisor
 from poller.engine.worker import Worker
 from poller.errors import ConfigError
 from poller.identity import invoke_identity_arn
+from poller.malloc import keep_freed_memory
 from poller.mapping import EventSourceMapping
 from poller.model import WorkerId
 from poller.observers import fan_out
@@ -50,6 +51,7 @@ def main_run(settings: Settings) -> int:
     if level not in _LOG_LEVELS:
         raise ConfigError((f"POLLER_LOG_LEVEL: {level!r} is no level; use one of {', '.join(_LOG_LEVELS)}",))
     log = Log(configure_logging(stream=sys.stderr, level=level), SystemClock())
+    keep_freed_memory()
 
     async def run() -> None:
         stop = anyio.Event()
@@ -92,7 +94,8 @@ async def run_worker(
     Raises `ConfigError` for what shows only now: a handler that cannot be loaded, a store that cannot be opened.
     """
     clock = SystemClock()
-    metrics, health = Metrics(clock, version=__version__), Health(clock)
+    series_max = settings.server.shard_series_max if settings.server else 0
+    metrics, health = Metrics(clock, version=__version__, shard_series_max=series_max), Health(clock)
     observer = fan_out(metrics, health, *observers)
     async with AsyncExitStack() as opened:
         aws = await opened.enter_async_context(aclosing(open_aws(settings.aws)))

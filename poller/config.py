@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from poller.config_lines import KeyPath, key_lines
 from poller.config_mappings import KEY, read_mappings
+from poller.config_server import ServerSettings, read_server
 from poller.config_values import Complaints, Table, expanded, kind_name
 from poller.errors import ConfigError
 from poller.mapping import PAYLOAD_BYTES_MAX, EventSourceMapping
@@ -30,7 +31,6 @@ _HANDLER = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,140}")
 _TOML_PLACE = re.compile(r"\s*\(at (?:line (?P<line>\d+), column \d+|end of document)\)$")
 _ROLE = re.compile(r"arn:aws[a-z0-9-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", re.ASCII)
-_LISTEN = re.compile(r"(?:\[(?P<ipv6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>[0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,6 @@ class WorkerSettings:
 
     id: str
     drain_timeout_seconds: float = 25.0
-
-
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
-    """Where metrics and health are served; port 0 takes any free one."""
-
-    host: str = "127.0.0.1"
-    port: int = 9464
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +97,7 @@ def load(path: Path, *, now: float, environ: Mapping[str, str]) -> Settings:
     settings = Settings(
         path=path,
         worker=_worker(_section(document, "worker", "id", "drain_timeout_seconds")),
-        server=_server(_section(document, "server", "listen")),
+        server=read_server(_section(document, "server", "listen", "shard_series_max")),
         aws=_aws(_section(document, "aws", "region", "endpoint_url", "endpoint_urls", "invoke_identity_arn")),
         store_url=_store_url(_section(document, "store", "url")),
         functions=functions,
@@ -179,20 +171,6 @@ def _worker(table: Table) -> WorkerSettings:
         id=given or f"{socket.gethostname()}-{secrets.token_hex(3)}",
         drain_timeout_seconds=table.seconds("drain_timeout_seconds", 25.0, above=0.0),
     )
-
-
-def _server(table: Table) -> ServerSettings | None:
-    given = table.text("listen")
-    if given is None:
-        return ServerSettings()
-    if not given:
-        return None
-    match = _LISTEN.fullmatch(given)
-    if match is None or int(match["port"]) > 65_535:
-        advice = 'write host:port like "127.0.0.1:9464", or "" for no server'
-        table.complain("listen", f"{given!r} is not an address to listen on", advice)
-        return None
-    return ServerSettings(host=match["ipv6"] or match["host"], port=int(match["port"]))
 
 
 def _aws(table: Table) -> AwsSettings:

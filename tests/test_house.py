@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "poller"
 WORDS = {"model", "invocation", "arns", "mapping", "admission", "events", "errors"}
 ADAPTERS = {
     *("sources", "targets", "destinations", "stores", "observers", "identity", "keepalive", "clock"),
-    *("aws", "aws_errors", "repeating", "signing"),
+    *("aws", "aws_errors", "repeating", "signing", "malloc"),
 }
 DOORS = {"app", "opening", "status", "mappings_status", "filter_test", "cli", "api", "dev", "__main__"}
 MODULES = sorted(

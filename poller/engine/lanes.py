@@ -54,12 +54,12 @@ class Lanes:
                 continue
             if not precedes(lane.taken_to, end):
                 continue
-            wanted = [record for record in fresh if self._filters.wants(record)]
+            wanted = self._filters.wanted(fresh)
             lane.take(wanted, end)
             moved = True
             taken += len(fresh)
             filtered += len(fresh) - len(wanted)
-            size += sum(len(record.body) for record in fresh)
+            size += sum([len(record.body) for record in fresh])
         self._tell(page, taken, filtered, size)
         if moved or page.ended or (page.caught_up and self._progress.window is not None):
             self._bell.ring()

@@ -86,10 +86,18 @@ _COUNTERS = {
 class Metrics:
     """Hears every event and keeps the metrics ``poller_*``; `render` gives their text.
 
+    With more than ``shard_series_max`` shards the ages of single ones are not told, only the largest and the sum.
     Without a ``registry`` it has one of its own, with the process's memory, CPU and file descriptors in it.
     """
 
-    def __init__(self, clock: Clock, *, version: str, registry: CollectorRegistry | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        version: str,
+        shard_series_max: int = 200,
+        registry: CollectorRegistry | None = None,
+    ) -> None:
         if registry is None:
             registry = CollectorRegistry()
             ProcessCollector(registry=registry)
@@ -107,7 +115,7 @@ class Metrics:
         self._last_loop_lag = Gauge("poller_loop_lag_last_seconds", "The latest such lateness", registry=registry)
         build = Info("poller_build", "The version that runs", registry=registry)
         build.info({"version": version, "python": platform.python_version()})
-        registry.register(Shards(self._ages, self._series))
+        registry.register(Shards(self._ages, self._series, shard_series_max))
 
     def __call__(self, event: Event) -> None:
         self._ages(event)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from poller.mapping import BatchPolicy
 from poller.model import Record
-from poller.rules.envelope import frame_bytes, share_bytes
+from poller.rules.envelope import frame_bytes, shares_bytes
 
 _NO_BORDER = float("inf")
 
@@ -44,6 +44,15 @@ class Batcher:
             or (self._border < _NO_BORDER and any(each.arrived_at >= self._border for each in self._waiting))
         )
 
+    @property
+    def _is_one_batch(self) -> bool:
+        """Whether all that waits fits into one batch, as it mostly does."""
+        return (
+            len(self._waiting) <= self._policy.batch_size
+            and self._frame_bytes + self._bytes - 1 <= self._policy.payload_bytes_max
+            and self._border == _NO_BORDER
+        )
+
     def fit(self, frame_bytes: int, border: float) -> None:
         """From now on a batch leaves room for so many bytes, and holds no record that arrived at ``border`` or later.
 
@@ -52,13 +61,12 @@ class Batcher:
         self._frame_bytes = frame_bytes
         self._border = border
 
-    def add(self, records: Iterable[Record], now: float) -> None:
+    def add(self, records: Sequence[Record], now: float) -> None:
         """Takes records in; the window opens with the first one (R-BATCH-4)."""
         if not self._waiting:
             self._opened_at = now
-        for record in records:
-            self._waiting.append(record)
-            self._bytes += share_bytes(record)
+        self._waiting.extend(records)
+        self._bytes += shares_bytes(records)
 
     def due_at(self) -> float:
         """The moment at which what waits must go; ``inf`` if nothing waits, a moment gone by if the batch is full."""
@@ -73,11 +81,16 @@ class Batcher:
         """
         if not flush and now < self.due_at():
             return ()
+        if self._is_one_batch:
+            everything = tuple(self._waiting)
+            self._waiting.clear()
+            self._bytes = 0
+            return everything
         batch: list[Record] = []
         size = self._frame_bytes - 1  # as the first record has no comma
         while self._waiting and len(batch) < self._policy.batch_size:
             record = self._waiting[0]
-            share = share_bytes(record)
+            share = shares_bytes((record,))
             if batch and (size + share > self._policy.payload_bytes_max or record.arrived_at >= self._border):
                 break
             size += share

@@ -23,9 +23,9 @@ def frame_bytes(tail: bytes = TAIL) -> int:
     return len(_HEAD) + len(tail)
 
 
-def share_bytes(record: Record) -> int:
-    """What a record adds to an event, its comma included; the first record's comma is one byte too many."""
-    return len(record.body) + len(_COMMA)
+def shares_bytes(records: Sequence[Record]) -> int:
+    """What records add to an event, with a comma for each; the first record's is one byte too many."""
+    return sum([len(record.body) for record in records]) + len(_COMMA) * len(records)
 
 
 def window_tail(shard: ShardId, source_arn: str, window: Window, *, final: bool = False, early: bool = False) -> bytes:

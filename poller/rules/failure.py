@@ -54,7 +54,7 @@ def expire(chunk: Chunk, now: float, policy: FailurePolicy, retention_seconds: f
         (policy.age_seconds_max, Condition.RECORD_AGE_EXCEEDED),
         (retention_seconds if tried else None, Condition.RETENTION_EXPIRED),
     ):
-        count = _leading_older(_arrivals(chunk), now, limit)
+        count = 0 if limit is None else _leading_older(_arrivals(chunk), now, limit)
         if count:
             rest = chunk.records[count:]
             return Verdict(
@@ -110,8 +110,6 @@ def _arrivals(chunk: Chunk) -> Sequence[float]:
     return [record.arrived_at for record in chunk.records]
 
 
-def _leading_older(arrivals: Sequence[float], now: float, limit: float | None) -> int:
-    if limit is None:
-        return 0
+def _leading_older(arrivals: Sequence[float], now: float, limit: float) -> int:
     young = (index for index, arrived_at in enumerate(arrivals) if arrived_at + limit > now)
     return next(young, len(arrivals))

@@ -57,6 +57,12 @@ class Filters:
             asks_for_content = any(map(each.asks_for, _CONTENT.values()))
             (self._of_content if asks_for_content else self._of_origin).append(each)
 
+    def wanted(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Those that are wanted, in order."""
+        if not self._of_content and not self._of_origin:
+            return records
+        return [record for record in records if self.wants(record)]
+
     def wants(self, record: Record) -> bool:
         """Never raises: what cannot be read is unwanted by all that asks for it, and silently so (R-FILT-15)."""
         if not self._of_content and not self._of_origin:

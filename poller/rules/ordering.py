@@ -79,10 +79,13 @@ class LaneProgress:
 
     def settle(self, done: Sequence[Record]) -> None:
         """The oldest records of the lane, of those that it took, are done."""
-        for record in done:
-            assert self._undone.popleft() is record, "records are settled in order"
-        if done:
-            self._settled_to = done[-1].position
+        if not done:
+            return
+        assert self._undone[0] is done[0], "records are settled in order"
+        for _ in done:
+            last = self._undone.popleft()
+        assert last is done[-1], "and all of them"
+        self._settled_to = last.position
 
 
 class Progress:

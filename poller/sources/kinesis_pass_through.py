@@ -18,7 +18,7 @@ from poller.sources.polling import Answer
 _PLAIN_TIME = len("1773749999.123"), len("1773749999")
 """How long a time is that has three decimals, and where its point is."""
 
-_QUOTE = b'"'
+_QUOTE, _POINT = b'".'
 
 
 class _Entry(Struct, gc=False):
@@ -50,7 +50,7 @@ class PassThrough:
     """
 
     def __init__(self, tail: bytes, aggregates_begin: bytes | None) -> None:
-        self._tail = _QUOTE + tail
+        self._tail = b'"' + tail
         self._aggregates_begin = aggregates_begin
 
     def answer(self, shard: ShardId, body: bytes) -> Answer | None:
@@ -74,9 +74,12 @@ class PassThrough:
             return None
         before_id = b'},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":%b:' % encode(shard)[:-1]
         tail, aggregates_begin, join, records = self._tail, self._aggregates_begin, b"".join, []
+        length, point = _PLAIN_TIME
         for entry in entries:
-            data, time = bytes(entry.Data), _time(bytes(entry.ApproximateArrivalTimestamp))
-            if time is None or data[:1] != _QUOTE:
+            data, time = bytes(entry.Data), bytes(entry.ApproximateArrivalTimestamp)
+            if len(time) != length or time[point] != _POINT:
+                time = _time(time)
+            if not time or data[0] != _QUOTE:
                 return None
             if aggregates_begin is not None and data.startswith(aggregates_begin):
                 return None
@@ -100,13 +103,10 @@ class PassThrough:
         return tuple(records)
 
 
-def _time(text: bytes) -> bytes | None:
-    """A time as events have it, to the millisecond; ``None`` if it is none."""
-    length, point = _PLAIN_TIME
-    if len(text) == length and text[point : point + 1] == b".":
-        return text
+def _time(text: bytes) -> bytes:
+    """A time as events have it, to the millisecond; empty if it is none."""
     try:
         seconds = float(text)
     except ValueError:
-        return None
-    return repr(round(seconds, 3)).encode() if isfinite(seconds) else None
+        return b""
+    return repr(round(seconds, 3)).encode() if isfinite(seconds) else b""

@@ -14,6 +14,7 @@ id = "poller-1"
 drain_timeout_seconds = 25
 [server]
 listen = "127.0.0.1:9464"            # /metrics, /livez, /readyz
+shard_series_max = 300
 [aws]
 region = "us-east-1"
 endpoint_url = "http://127.0.0.1:5000"

@@ -19,7 +19,7 @@ def test_the_full_example_loads(tmp_path: Path) -> None:
     settings = loaded(tmp_path, FULL)
     assert settings.path == tmp_path / "c.toml"
     assert settings.worker == WorkerSettings("poller-1", 25.0)
-    assert settings.server == ServerSettings("127.0.0.1", 9464)
+    assert settings.server == ServerSettings("127.0.0.1", 9464, 300)
     assert settings.aws == AwsSettings(
         "us-east-1",
         "http://127.0.0.1:5000",

@@ -183,6 +183,26 @@ def test_the_iterator_age_of_a_stuck_shard_grows_by_itself(metrics, clock):
     assert age(metrics) == 110
 
 
+def test_above_a_number_of_shards_ages_are_told_by_mapping_only(clock):
+    metrics = Metrics(clock, version="1.2.3", shard_series_max=2)
+
+    def take(number):
+        metrics(LeaseTaken("orders", ShardId(f"s-{number}"), TRIM_HORIZON))
+        metrics(PageRead("orders", ShardId(f"s-{number}"), 10, 1000, 5.0 * number, 1000.0 - 10 * number))
+
+    def told(name):
+        return [value(metrics, f"poller_{name}{each}_seconds", mapping="orders") for each in ("", "_max", "_sum")]
+
+    take(2)
+    take(1)
+    assert value(metrics, "poller_iterator_age_seconds", mapping="orders", shard="s-1") == 10
+    assert (told("iterator_age"), told("behind"), told("checkpoint_age")) == ([20, 20, 30], [10, 10, 15], [0, 0, 0])
+    take(3)
+    assert (told("iterator_age"), told("behind")) == ([None, 30, 60], [None, 15, 30])
+    clock.time += 1
+    assert (told("checkpoint_age"), value(metrics, "poller_leases_held")) == ([None, 1, 3], 3)
+
+
 def test_it_is_never_zero_merely_because_nothing_is_read(metrics, clock):
     metrics(LeaseTaken("orders", S, TRIM_HORIZON))
     clock.time += 30

@@ -1,0 +1,41 @@
+"""The worker as it is run, against a canned endpoint: this file writes its configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.benchmarks.peers.events import FUNCTION, ROLE, STREAM, TABLE
+
+_CONFIG = """
+[worker]
+id = "bench"
+drain_timeout_seconds = 1
+[server]
+listen = "{listen}"
+[aws]
+region = "us-east-1"
+invoke_identity_arn = "{role}"
+endpoint_url = "{url}"
+[store]
+url = "memory:"
+[functions.handle]
+handler = "tests.benchmarks.worker:handle"
+[[event_source_mappings]]
+name = "orders"
+event_source_arn = "{source}"
+function_name = "{function}"
+starting_position = "TRIM_HORIZON"
+batch_size = {batch}
+"""
+
+
+async def handle(event, context):
+    """Does nothing, in this process."""
+
+
+def configured(folder: Path, url: str, kind: str, batch: int, target: str, listen: str = "") -> Path:
+    """The path of the file; ``target`` is ``invoke`` for Lambda's Invoke, or ``handler``."""
+    path = folder / "bench.toml"
+    source, function = (STREAM if kind == "kinesis" else TABLE), (FUNCTION if target == "invoke" else "handle")
+    path.write_text(_CONFIG.format(url=url, role=ROLE, source=source, function=function, batch=batch, listen=listen))
+    return path
