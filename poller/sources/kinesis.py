@@ -23,7 +23,7 @@ from poller.model import Listing, Page, Position, Record, Shard, ShardId
 from poller.ports import Clock, Observer
 from poller.repeating import RepeatedCall
 from poller.rules.aggregation import ALL_HASHES, belonging
-from poller.rules.pacing import KINESIS
+from poller.rules.pacing import KINESIS, KINESIS_BYTES_PER_SECOND, counted_bytes
 from poller.sources.event_json import epoch_seconds, json_bytes, number, sequence_number, text
 from poller.sources.kinesis_pass_through import PassThrough
 from poller.sources.kinesis_records import AGGREGATES_BEGIN, RecordForm, aggregated
@@ -102,21 +102,28 @@ class KinesisSource:
 
     async def records(self, shard: ShardId, iterator: str) -> Answer:
         await self._turn(shard)
+        asked_at = anyio.current_time()
         with translated(f"get records of {shard} of {self._arn}"):
-            question = {"StreamARN": self._arn, "ShardIterator": iterator}
-            response = await self._get_records.send(json_bytes(question))
-            if response is not None and response.status_code == 200:
-                passed = self._pass_through.answer(shard, await response.content)
-                if passed is not None:
-                    return passed
-            answer = await self._get_records.ask(question, response)
-            behind = answer.get("MillisBehindLatest")
-            behind_seconds = None if behind is None else number(behind) / 1000
-            following = answer.get("NextShardIterator")
-            following = None if following is None else text(following)
-            ended = following is None and bool(answer.get("ChildShards"))
-            records, read_to = await self.opened(shard, answer["Records"])
-            return Answer(records, following, behind_seconds, ended, read_to)
+            answer = await self._answer(shard, {"StreamARN": self._arn, "ShardIterator": iterator})
+        pause = answer.size_bytes / KINESIS_BYTES_PER_SECOND
+        self._free_at[shard] = max(self._free_at[shard], asked_at + pause)
+        return answer
+
+    async def _answer(self, shard: ShardId, question: Mapping[str, str]) -> Answer:
+        response = await self._get_records.send(json_bytes(question))
+        if response is not None and response.status_code == 200:
+            passed = self._pass_through.answer(shard, await response.content)
+            if passed is not None:
+                return passed
+        answer = await self._get_records.ask(question, response)
+        behind = answer.get("MillisBehindLatest")
+        behind_seconds = None if behind is None else number(behind) / 1000
+        following = answer.get("NextShardIterator")
+        following = None if following is None else text(following)
+        ended = following is None and bool(answer.get("ChildShards"))
+        records, read_to = await self.opened(shard, answer["Records"])
+        size = counted_bytes([len(raw["Data"]) for raw in answer["Records"]])
+        return Answer(records, following, behind_seconds, ended, read_to, size)
 
     async def opened(
         self, shard: ShardId, raws: Sequence[Mapping[str, Any]]
@@ -162,7 +169,7 @@ class KinesisSource:
         return ALL_HASHES if found is None or found.hashes is None else found.hashes
 
     async def _turn(self, shard: ShardId) -> None:
-        """Waits until a call for records may be made: all readings of a shard share its five a second (R-KIN-2)."""
+        """Waits until a call for records may be made: all readings of a shard share its limits (R-KIN-2)."""
         turn_at = max(anyio.current_time(), self._free_at.get(shard, 0.0))
         self._free_at[shard] = turn_at + KINESIS.busy_seconds
         await anyio.sleep_until(turn_at)

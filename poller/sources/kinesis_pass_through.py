@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
 from poller.model import Record, SequenceNumber, ShardId
+from poller.rules.pacing import counted_bytes
 from poller.sources.event_json import FLAWS, are_sequence_numbers
 from poller.sources.polling import Answer
 
@@ -67,7 +68,8 @@ class PassThrough:
         if records is None:
             return None
         behind = None if came.MillisBehindLatest is None else came.MillisBehindLatest / 1000
-        return Answer(records, came.NextShardIterator, behind)
+        size = counted_bytes([len(entry.Data) + len(entry.PartitionKey) for entry in came.Records])
+        return Answer(records, came.NextShardIterator, behind, size_bytes=size)
 
     def _records(self, shard: ShardId, entries: list[_Entry]) -> tuple[Record, ...] | None:
         if not are_sequence_numbers([entry.SequenceNumber for entry in entries]):

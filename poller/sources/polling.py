@@ -33,7 +33,8 @@ _ITERATOR_FAILURES_MAX = 3
 class Answer:
     """One understood answer. ``iterator`` is ``None`` at the end; ``ended`` says that the answer itself proves it.
 
-    ``read_to`` is how far it reaches if that is beyond its last record; ``None`` if it is not.
+    ``read_to`` is how far it reaches if that is beyond its last record; ``None`` if it is not. ``size_bytes`` is what
+    the service counts, where it sets a limit.
     """
 
     records: tuple[Record, ...]
@@ -41,6 +42,7 @@ class Answer:
     behind_seconds: float | None = None
     ended: bool = False
     read_to: Position | None = None
+    size_bytes: int = 0
 
     @property
     def empty(self) -> bool:

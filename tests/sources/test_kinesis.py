@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import aclosing
+from itertools import pairwise
 from random import Random
 
 import anyio
@@ -368,3 +369,31 @@ async def test_a_malformed_answer_is_no_answer_and_never_a_skip(answer):
     async with source(Service(GetRecords=answer), "kinesis") as stream:
         with pytest.raises(Unavailable):
             await stream.records(SHARD, "it")
+
+
+class Bulky(Behind):
+    """Each answer has 6 MB of data."""
+
+    async def get_records(self, **question):
+        answer = await super().get_records(**question)
+        raw = {**RAW, "Data": "A" * 8_000_000}
+        return {**answer, "Records": [{**raw, "SequenceNumber": f"{len(self.moments):050d}"}]}
+
+
+def test_a_shard_is_not_asked_for_more_bytes_than_it_may_give():
+    """R-KIN-2: two mebibytes a second, after which it refuses for seconds."""
+    aws, moments = Bulky(), []
+
+    async def main():
+        stream = KinesisSource(
+            aws, arn=KINESIS_ARN, mapping="m", observer=Heard(), clock=VirtualClock(), random=Random(1)
+        )
+        with anyio.move_on_after(60):
+            async with aclosing(stream.read(SHARD, TRIM_HORIZON)) as pages:
+                async for _ in pages:
+                    moments.append(anyio.current_time())
+
+    run_virtually(main)
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
+    assert min(gaps) >= 0.999 * 6_000_000 / (2 * 1024 * 1024)
+    assert max(gaps) <= 1.05 * 6_000_000 / (2 * 1024 * 1024)
