@@ -2,7 +2,8 @@
 
 It serves what a stream would, from memory, and takes invocations without a look into them, so that what is measured is
 the program on the other side. Each shard has so many pages; the records of page n have numbers beyond those of page
-n-1. Without pages a shard is idle. The first line that it prints is its port.
+n-1. Without pages a shard is idle, or gets a record now and then if it has a ``--rate``. The first line that it prints
+is its port.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import asyncio
 import base64
 import json
 import os
+import random
 import ssl
 import sys
-from dataclasses import dataclass
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 PAGE_DIGITS = b"00000000"
@@ -29,23 +33,28 @@ _ARRIVED = 1_773_749_999
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """``kind``: kinesis or dynamodb; ``size``: bytes of data in a record, for DynamoDB in each of two images."""
+    """``kind``: kinesis or dynamodb; ``size``: bytes of data in a record, for DynamoDB in each of two images.
+
+    ``rate``: records a second that a shard without pages gets, at random moments.
+    """
 
     kind: str
     shards: int
     pages: int
     records: int
     size: int
+    rate: float = 0.0
 
 
 @dataclass(slots=True)
 class Counts:
-    """What was asked for so far."""
+    """What was asked for so far; ``gaps``: seconds between a shard's polls, since they were looked at last."""
 
     polls: int = 0
     records: int = 0
     invocations: int = 0
     invoked_bytes: int = 0
+    gaps: list[float] = field(default_factory=list)
 
 
 def kinesis_record(number: int, size: int) -> str:
@@ -97,6 +106,8 @@ class Stream:
         make = kinesis_record if load.kind == "kinesis" else dynamodb_record
         records = ",".join(make(number, load.size) for number in range(load.records))
         self._page = f'"Records":[{records}]'.encode()
+        self._polled_at: dict[str, float] = {}
+        self._arrivals: dict[str, deque[float]] = {}
         self.counts = Counts()
 
     def answer(self, operation: str, question: dict) -> bytes:
@@ -127,12 +138,31 @@ class Stream:
         self.counts.polls += 1
         shard, _, page = iterator.partition("|")
         number = int(page)
+        now = time.time()
+        self.counts.gaps.append(now - self._polled_at.get(shard, now))
+        self._polled_at[shard] = now
+        if number > self.load.pages and self.load.rate:
+            return self._trickle(shard, number, now)
         if number > self.load.pages:
             return b'{"MillisBehindLatest":0,"NextShardIterator":"%b","Records":[]}' % iterator.encode()
         self.counts.records += self.load.records
         behind = 0 if number == self.load.pages else 60_000
         head = b'{"MillisBehindLatest":%d,"NextShardIterator":"%b|%d",' % (behind, shard.encode(), number + 1)
         return head + self._page.replace(b'"4959' + PAGE_DIGITS, b'"4959%08d' % number) + b"}"
+
+    def _trickle(self, shard: str, number: int, now: float) -> bytes:
+        """What has arrived since the last poll."""
+        waiting = self._arrivals.setdefault(shard, deque([now + random.expovariate(self.load.rate)]))
+        records = []
+        while waiting[0] <= now:
+            arrived_at = waiting.popleft()
+            waiting.append(arrived_at + random.expovariate(self.load.rate))
+            number += 1
+            record = {"ApproximateArrivalTimestamp": arrived_at, "Data": "e30=", "PartitionKey": "k"}
+            records.append({**record, "SequenceNumber": f"4959{number:08d}{0:044d}"})
+        self.counts.records += len(records)
+        answer = {"MillisBehindLatest": 0, "NextShardIterator": f"{shard}|{number}", "Records": records}
+        return json.dumps(answer).encode()
 
 
 def _shard(number: int) -> dict:
@@ -195,8 +225,8 @@ class Connection(asyncio.Protocol):
             self._transport.write(_TAKEN)
             return
         if self._operation == "counts":
-            counts = self._stream.counts
-            body = json.dumps({name: getattr(counts, name) for name in counts.__slots__}).encode()
+            body = json.dumps(asdict(self._stream.counts)).encode()
+            self._stream.counts.gaps.clear()
         else:
             body = self._stream.answer(self._operation, json.loads(self._body or b"{}"))
         self._transport.writelines((_HEAD % len(body), body))
@@ -221,9 +251,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--pages", type=int, default=1_000_000, help="of each shard; 0 for shards that are idle")
     parser.add_argument("--records", type=int, default=1000, help="in a page")
     parser.add_argument("--size", type=int, default=1024, help="of a record, in bytes before base64")
+    parser.add_argument("--rate", type=float, default=0.0, help="records a second in a shard without pages")
     parser.add_argument("--certificate", type=Path, help="a file with a key and a certificate, for TLS")
     asked = parser.parse_args(arguments)
-    load = Load(asked.kind, asked.shards, asked.pages, asked.records, asked.size)
+    load = Load(asked.kind, asked.shards, asked.pages, asked.records, asked.size, asked.rate)
     asyncio.run(_serve(load, asked.certificate))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import trustme
 
 from tests.benchmarks.worker import configured
 
@@ -23,7 +27,10 @@ _START_SECONDS_MAX = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is to be done: ``size`` bytes a record, ``records`` a page, batches of ``batch`` to ``target``."""
+    """What is to be done: ``size`` bytes a record, ``records`` a page, batches of ``batch`` to ``target``.
+
+    Shards without ``pages`` are idle, or get ``rate`` records a second.
+    """
 
     kind: str = "kinesis"
     shards: int = 1
@@ -32,39 +39,66 @@ class Work:
     size: int = 1024
     batch: int = 1000
     target: str = "invoke"
-    tls: bool = False
+    rate: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What was done in so many seconds, and what it took."""
+    """What was done in so many seconds, and what it took; ``gaps``: seconds between the polls of a shard, in order."""
 
     seconds: float
     cpu_seconds: float
     records: int
     polls: int
     invocations: int
+    resident_bytes: int
     peak_bytes: int
+    gaps: tuple[float, ...]
 
     @property
-    def per_cpu_second(self) -> float:
-        return self.records / self.cpu_seconds
+    def per_record(self) -> float:
+        """CPU seconds."""
+        return self.cpu_seconds / self.records
+
+    @property
+    def per_poll(self) -> float:
+        """CPU seconds."""
+        return self.cpu_seconds / self.polls
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Files: of a server for 127.0.0.1 with its key, and of the authority that vouches for it."""
+
+    server: Path
+    authority: Path
+
+
+def certificates(folder: Path) -> Certificates:
+    """New ones."""
+    made = Certificates(folder / "server.pem", folder / "authority.pem")
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(made.server)
+    authority.cert_pem.write_to_path(made.authority)
+    return made
 
 
 class Endpoint:
     """A canned endpoint; ``url`` is where it is."""
 
-    def __init__(self, work: Work, certificate: Path | None = None) -> None:
+    def __init__(self, work: Work, tls: Certificates | None = None) -> None:
         load = {"kind": work.kind, "shards": work.shards, "pages": work.pages, "records": work.records}
-        options = [f"--{name}={value}" for name, value in {**load, "size": work.size}.items()]
-        options += [f"--certificate={certificate}"] if certificate else []
+        options = [f"--{name}={value}" for name, value in {**load, "size": work.size, "rate": work.rate}.items()]
+        options += [f"--certificate={tls.server}"] if tls else []
         command = [sys.executable, "-m", "tests.benchmarks.canned", *options]
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{int(self._process.stdout.readline())}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{int(self._process.stdout.readline())}"
+        self.environment = {"AWS_CA_BUNDLE": str(tls.authority)} if tls else {}
+        self._trusted = ssl.create_default_context(cafile=tls.authority) if tls else None
 
-    def counts(self) -> dict[str, int]:
-        with urllib.request.urlopen(f"{self.url}/counts") as answer:
+    def counts(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/counts", context=self._trusted) as answer:
             return json.load(answer)
 
     def stop(self) -> None:
@@ -84,7 +118,11 @@ def running(name: str, work: Work, endpoint: Endpoint) -> Iterator[subprocess.Po
             command = [sys.executable, "-m", f"tests.benchmarks.peers.{name}", *arguments]
         with (Path(folder) / "log").open("w+") as log:
             process = subprocess.Popen(
-                command, cwd=ROOT, env={**os.environ, **_ENVIRONMENT}, stdout=log, stderr=subprocess.STDOUT
+                command,
+                cwd=ROOT,
+                env={**os.environ, **_ENVIRONMENT, **endpoint.environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
             try:
                 yield process
@@ -96,18 +134,26 @@ def running(name: str, work: Work, endpoint: Endpoint) -> Iterator[subprocess.Po
                 process.wait()
 
 
-def cost(name: str, work: Work, *, seconds: float, certificate: Path | None = None) -> Cost:
+def cost(name: str, work: Work, *, seconds: float, tls: Certificates | None = None) -> Cost:
     """What ``name`` costs in its stride, after its first polls."""
-    endpoint = Endpoint(work, certificate)
+    endpoint = Endpoint(work, tls)
     try:
         with running(name, work, endpoint) as process:
             _wait_for_polls(endpoint, process, 3 * work.shards)
             before, cpu_before, started = endpoint.counts(), _cpu_seconds(process), time.monotonic()
             time.sleep(seconds)
             after, cpu_after, ended = endpoint.counts(), _cpu_seconds(process), time.monotonic()
-            peak = _peak_bytes(process)
-        did = {each: after[each] - before[each] for each in after}
-        return Cost(ended - started, cpu_after - cpu_before, did["records"], did["polls"], did["invocations"], peak)
+            resident, peak = _memory_bytes(process, "VmRSS"), _memory_bytes(process, "VmHWM")
+        return Cost(
+            ended - started,
+            cpu_after - cpu_before,
+            after["records"] - before["records"],
+            after["polls"] - before["polls"],
+            after["invocations"] - before["invocations"],
+            resident,
+            peak,
+            tuple(sorted(after["gaps"])),
+        )
     finally:
         endpoint.stop()
 
@@ -126,6 +172,6 @@ def _cpu_seconds(process: subprocess.Popen) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _peak_bytes(process: subprocess.Popen) -> int:
+def _memory_bytes(process: subprocess.Popen, name: str) -> int:
     status = Path(f"/proc/{process.pid}/status").read_text()
-    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+    return 1024 * int(status.partition(f"{name}:")[2].split()[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 from tests.benchmarks.peers.events import FUNCTION, ROLE, STREAM, TABLE
@@ -19,7 +21,7 @@ endpoint_url = "{url}"
 [store]
 url = "memory:"
 [functions.handle]
-handler = "tests.benchmarks.worker:handle"
+handler = "tests.benchmarks.worker:{handler}"
 [[event_source_mappings]]
 name = "orders"
 event_source_arn = "{source}"
@@ -33,8 +35,18 @@ async def handle(event, context):
     """Does nothing, in this process."""
 
 
+_seconds = Path(os.environ.get("BENCH_SECONDS", os.devnull)).open("a", buffering=1)
+
+
+async def told(event, context):
+    """Writes down how long each record took from the stream to here."""
+    now = time.time()
+    for record in event["Records"]:
+        print(now - record["kinesis"]["approximateArrivalTimestamp"], file=_seconds)
+
+
 def configured(folder: Path, url: str, kind: str, batch: int, target: str, listen: str = "") -> Path:
-    """The path of the file; ``target`` is ``invoke`` for Lambda's Invoke, or ``handler``."""
+    """The path of the file; ``target`` is ``invoke`` for Lambda's Invoke, or a handler of this file."""
     path = folder / "bench.toml"
     source, function = (STREAM if kind == "kinesis" else TABLE), (FUNCTION if target == "invoke" else "handle")
     path.write_text(_CONFIG.format(url=url, role=ROLE, source=source, function=function, batch=batch, listen=listen))

@@ -1,6 +1,6 @@
 """The plain loop over aiobotocore: poll, build the event with json, invoke. What most would write.
 
-``plain_sdk.py URL KIND SHARDS BATCH TARGET``; with the target "handler" the event goes to a function in this process.
+``plain_sdk.py URL KIND SHARDS BATCH TARGET``; with the target "handle" the event goes to a function in this process.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ async def read(stream, function, kind, shard, batch, target):
             part = raws[first : first + batch]
             event = kinesis_event(shard, part) if kind == "kinesis" else dynamodb_event(part)
             payload = json.dumps(event, default=plain)
-            if target == "handler":
+            if target == "handle":
                 handler(json.loads(payload), None)
             else:
                 answer = await function.invoke(FunctionName=FUNCTION, Payload=payload.encode())
@@ -42,8 +42,6 @@ async def read(stream, function, kind, shard, batch, target):
 
 async def main(url, kind, shards, batch, target):
     settings = {"region_name": "us-east-1", "endpoint_url": url, "config": AioConfig(max_pool_connections=5000)}
-    if url.startswith("https"):
-        settings["verify"] = False
     session = get_session()
     async with (
         session.create_client("kinesis" if kind == "kinesis" else "dynamodbstreams", **settings) as stream,

@@ -32,7 +32,7 @@ def read(stream, function, kind, shard, batch, target):
             part = raws[first : first + batch]
             event = kinesis_event(shard, part) if kind == "kinesis" else dynamodb_event(part)
             payload = json.dumps(event, default=plain)
-            if target == "handler":
+            if target == "handle":
                 handler(json.loads(payload), None)
             else:
                 function.invoke(FunctionName=FUNCTION, Payload=payload.encode())["Payload"].read()
@@ -42,8 +42,6 @@ def read(stream, function, kind, shard, batch, target):
 
 def main(url, kind, shards, batch, target):
     settings = {"region_name": "us-east-1", "endpoint_url": url, "config": Config(max_pool_connections=5000)}
-    if url.startswith("https"):
-        settings["verify"] = False
     session = boto3.Session()
     stream = session.client("kinesis" if kind == "kinesis" else "dynamodbstreams", **settings)
     function = session.client("lambda", **settings)
