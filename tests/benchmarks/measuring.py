@@ -117,13 +117,8 @@ def running(name: str, work: Work, endpoint: Endpoint) -> Iterator[subprocess.Po
             arguments = [endpoint.url, work.kind, str(work.shards), str(work.batch), work.target]
             command = [sys.executable, "-m", f"tests.benchmarks.peers.{name}", *arguments]
         with (Path(folder) / "log").open("w+") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env={**os.environ, **_ENVIRONMENT, **endpoint.environment},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+            environment = {**os.environ, **_ENVIRONMENT, **endpoint.environment}
+            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
             try:
                 yield process
                 if process.poll() is not None:

@@ -15,8 +15,10 @@ from tests.benchmarks.measuring import Certificates, Cost, Endpoint, Work, certi
 
 KINESIS = Work(shards=8)
 DYNAMODB = Work(kind="dynamodb", shards=4, records=1000, size=600)
+IN_PROCESS = replace(KINESIS, target="handle")
 IDLE = Work(shards=300, pages=0)
 _MIB = 1024 * 1024
+_LIMIT = {"raw_socket": 0.75}
 
 
 class Suite:
@@ -91,7 +93,7 @@ class Suite:
                     1000 * late[len(late) * 99 // 100],
                     "ms",
                     most=100,
-                    detail=f"{100 * found.cpu_seconds / found.seconds:.0f} % of a core, {found.per_poll * 1e6:.0f} µs a poll",
+                    detail=f"{found.cpu_seconds / found.seconds:.0%} of a core, {found.per_poll * 1e6:.0f} µs a poll",
                 )
             )
         growth = log(costs[2000].cpu_seconds / costs[100].cpu_seconds) / log(20)
