@@ -19,6 +19,7 @@ from poller.aws import Aws
 from poller.clock import SystemClock
 from poller.config import AwsSettings, Settings
 from poller.engine.keeping import StatusKeeper
+from poller.engine.memory import Budget
 from poller.engine.supervisor import Supervisor
 from poller.engine.worker import Worker
 from poller.errors import ConfigError
@@ -113,6 +114,7 @@ async def run_worker(
             clock=clock,
             random=SystemRandom(),
             identity=settings.aws.invoke_identity_arn or await _identity(settings.aws, aws),
+            memory=Budget(settings.worker.waiting_mib_max * 1024 * 1024),
         )
         if settings.server is not None:
             server = status_server(settings.server.host, settings.server.port, metrics=metrics, health=health)
@@ -148,6 +150,7 @@ class _Shared:
     clock: Clock
     random: Random
     identity: str
+    memory: Budget
 
 
 async def _supervisor(
@@ -155,7 +158,11 @@ async def _supervisor(
 ) -> Supervisor:
     status = StatusKeeper(mapping, shared.store, shared.observer, shared.clock)
     observer = fan_out(status.hear, shared.observer)  # what the source tells counts for the status too
-    source = open_source(mapping, shared.aws, observer, shared.clock, shared.random, shared.identity)
+
+    def records_max() -> int | None:
+        return mapping.batch.batch_size * mapping.lanes if shared.memory.is_short else None
+
+    source = open_source(mapping, shared.aws, observer, shared.clock, shared.random, shared.identity, records_max)
     await opened.enter_async_context(aclosing(source))
     destination = open_destination(mapping, shared.aws)
     if destination is not None:
@@ -173,6 +180,7 @@ async def _supervisor(
         clock=shared.clock,
         random=shared.random,
         times=LeaseTimes(),
+        memory=shared.memory,
     )
 
 

@@ -35,10 +35,14 @@ _ROLE = re.compile(r"arn:aws[a-z0-9-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", re.ASC
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """``id`` is the owner's name in leases; ``drain_timeout_seconds`` is how long a stop may take."""
+    """``id`` is the owner's name in leases; ``drain_timeout_seconds`` is how long a stop may take.
+
+    ``waiting_mib_max``: with more MiB of records in memory, over all shards, a shard reads on when it is done only.
+    """
 
     id: str
     drain_timeout_seconds: float = 25.0
+    waiting_mib_max: int = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ def load(path: Path, *, now: float, environ: Mapping[str, str]) -> Settings:
     functions = _functions(document)
     settings = Settings(
         path=path,
-        worker=_worker(_section(document, "worker", "id", "drain_timeout_seconds")),
+        worker=_worker(_section(document, "worker", "id", "drain_timeout_seconds", "waiting_mib_max")),
         server=read_server(_section(document, "server", "listen", "shard_series_max")),
         aws=_aws(_section(document, "aws", "region", "endpoint_url", "endpoint_urls", "invoke_identity_arn")),
         store_url=_store_url(_section(document, "store", "url")),
@@ -167,9 +171,13 @@ def _worker(table: Table) -> WorkerSettings:
     given = table.text("id")
     if given is not None and not (given.strip() and given.isprintable()):
         table.complain("id", "must be a readable text", "give a name that no other worker has, or leave it out")
+    waiting_mib_max = table.integer("waiting_mib_max", 256)
+    if waiting_mib_max < 1:
+        table.complain("waiting_mib_max", f"{waiting_mib_max} is out of range", "give 1 or more")
     return WorkerSettings(
         id=given or f"{socket.gethostname()}-{secrets.token_hex(3)}",
         drain_timeout_seconds=table.seconds("drain_timeout_seconds", 25.0, above=0.0),
+        waiting_mib_max=waiting_mib_max,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from random import Random
@@ -46,9 +47,18 @@ def open_store(url: str, clock: Clock) -> Store:
 
 
 def open_source(
-    mapping: EventSourceMapping, aws: Aws, observer: Observer, clock: Clock, random: Random, identity: str = ""
+    mapping: EventSourceMapping,
+    aws: Aws,
+    observer: Observer,
+    clock: Clock,
+    random: Random,
+    identity: str = "",
+    records_max: Callable[[], int | None] = lambda: None,
 ) -> Source:
-    """The stream of a checked mapping; ``identity`` is the role that events name."""
+    """The stream of a checked mapping; ``identity`` is the role that events name.
+
+    ``records_max`` says how many an answer may hold at the moment; ``None`` is as many as the service gives.
+    """
     kind = source_kind(mapping.source_arn)
     assert kind is not None, "a checked mapping has a stream"
     source: Source = _load(SOURCES[kind])(
@@ -60,6 +70,7 @@ def open_source(
         random=random,
         invoke_identity_arn=identity,
         deaggregate=mapping.deaggregate,
+        records_max=records_max,
     )
     return source
 

@@ -30,7 +30,7 @@ from poller.mapping import FailurePolicy
 from poller.model import MappingId, Record, SequenceNumber, Window
 from poller.ports import Target
 from poller.rules import windows
-from poller.rules.envelope import TAIL, render, window_tail
+from poller.rules.envelope import TAIL, render, size_bytes, window_tail
 from poller.rules.failure import expire, judge, seconds_to_expiry
 
 
@@ -135,6 +135,7 @@ class Delivery:
             return
         progress = self._checkpointer.progress
         progress.settle(self._lane, done)
+        self._here.memory.take(-size_bytes(done))
         if progress.window is not None:
             progress.window = windows.following(progress.window, chunk, attempt.outcome, verdict)
         await self._checkpointer.settle(verdict.condition or attempt.problem)

@@ -16,6 +16,7 @@ from poller.engine.lane import Front, Lane
 from poller.engine.surroundings import Surroundings
 from poller.events import PageRead, RecordsFiltered
 from poller.model import Page, Position, Record, precedes
+from poller.rules.envelope import size_bytes
 from poller.rules.filtering import Filters
 from poller.rules.ordering import Progress, by_lane
 
@@ -59,7 +60,9 @@ class Lanes:
             moved = True
             taken += len(fresh)
             filtered += len(fresh) - len(wanted)
-            size += sum([len(record.body) for record in fresh])
+            fresh_bytes = size_bytes(fresh)
+            self._here.memory.take(fresh_bytes if wanted is fresh else size_bytes(wanted))
+            size += fresh_bytes
         self._tell(page, taken, filtered, size)
         if moved or page.ended or (page.caught_up and self._progress.window is not None):
             self._bell.ring()
@@ -72,11 +75,16 @@ class Lanes:
             self._front.caught_up_at = self._here.clock.now()
 
     async def room_at_the_front(self) -> None:
-        """Returns when the front may read on: all have room, or one of several has nothing to do."""
+        """Returns when the front may read on: all have room, or one of several has nothing to do.
+
+        If memory is short only the latter will do: who holds nothing may read always.
+        """
         await checkpoint()  # the lanes first: without a window a batch is what one read gave (R-BATCH-3)
         while True:
             level = [lane for lane in self._lanes if not lane.is_behind]
-            if any(lane.is_idle for lane in level) or not any(lane.is_full for lane in level):
+            if any(lane.is_idle for lane in level):
+                return
+            if not self._here.memory.is_short and not any(lane.is_full for lane in level):
                 return
             await self._bell.wait()
 

@@ -62,12 +62,15 @@ class ShardReader:
         front, bell = Front(progress.position), Bell()
         lanes = [self._lane(number, progress, front, bell) for number in range(len(progress.lanes))]
         dealer = Lanes(self._here, lanes, progress=progress, front=front, bell=bell, filters=self._plan.filters)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._read_front, dealer, progress, scope)
-            if len(lanes) > 1:
-                tasks.start_soon(self._read_behind, dealer)
-            for lane in lanes:
-                tasks.start_soon(lane.run, scope)
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._read_front, dealer, progress, scope)
+                if len(lanes) > 1:
+                    tasks.start_soon(self._read_behind, dealer)
+                for lane in lanes:
+                    tasks.start_soon(lane.run, scope)
+        finally:
+            self._here.memory.close()
         async with scope.finish():
             await self._checkpointer.finish()
         self._here.observer(ShardFinished(self._here.mapping, self._here.shard))

@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 from poller.engine.checkpointing import Checkpointer
 from poller.engine.delivery import Wiring
 from poller.engine.keeping import StatusKeeper
+from poller.engine.memory import Budget, Holding
 from poller.engine.reporting import Reporting
 from poller.engine.rests import Rests
 from poller.engine.shard import Plan, ShardReader
@@ -67,6 +68,7 @@ class Supervisor:
         clock: Clock,
         random: Random,
         times: LeaseTimes,
+        memory: Budget,
     ) -> None:
         self._mapping = mapping
         self._source = source
@@ -78,6 +80,7 @@ class Supervisor:
         self._clock = clock
         self._random = random
         self._times = times
+        self._memory = memory
         self._plan = Plan(
             Filters(mapping.filter_patterns), mapping.batch, mapping.lanes, mapping.tumbling_window_seconds
         )
@@ -212,7 +215,9 @@ class Supervisor:
         self._observer(ShardReleased(self._mapping.name, shard))
 
     async def _read(self, row: Row, held: Held) -> None:
-        here = Surroundings(self._mapping.name, row.shard, self._observer, self._clock, self._random)
+        here = Surroundings(
+            self._mapping.name, row.shard, self._observer, self._clock, self._random, Holding(self._memory)
+        )
         progress = Progress(row.checkpoint, self._mapping.lanes, by_inner_keys=self._mapping.deaggregate)
         reader = ShardReader(
             here,

@@ -25,7 +25,12 @@ def frame_bytes(tail: bytes = TAIL) -> int:
 
 def shares_bytes(records: Sequence[Record]) -> int:
     """What records add to an event, with a comma for each; the first record's is one byte too many."""
-    return sum([len(record.body) for record in records]) + len(_COMMA) * len(records)
+    return size_bytes(records) + len(_COMMA) * len(records)
+
+
+def size_bytes(records: Sequence[Record]) -> int:
+    """Of records without their commas."""
+    return sum([len(record.body) for record in records])
 
 
 def window_tail(shard: ShardId, source_arn: str, window: Window, *, final: bool = False, early: bool = False) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -25,6 +25,9 @@ from poller.sources.polling import Answer, ShardPolling
 RETENTION_SECONDS = 24 * 3600.0
 """Fixed by the service (R-DDB-4)."""
 
+_RECORDS_MAX = 1000
+"""Of an answer (R-DDB-2)."""
+
 _DESCRIBE_SPACING_SECONDS = 0.2
 """DescribeStream is limited to 10 calls a second for all that ask (R-DDB-2)."""
 
@@ -33,6 +36,8 @@ _IMAGE_KEYS = ("Keys", "NewImage", "OldImage")
 
 class DynamoDBSource:
     """One table's stream; see `poller.ports.Source`. ``mapping`` is the label for events, ``random`` spreads the polls.
+
+    ``records_max`` says how many records an answer may hold now; ``None`` is as many as there are.
 
     ``invoke_identity_arn`` and ``deaggregate`` are taken for likeness with Kinesis: these events have neither.
     """
@@ -48,6 +53,7 @@ class DynamoDBSource:
         random: Random,
         invoke_identity_arn: str = "",
         deaggregate: bool = False,
+        records_max: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._aws = aws
         self._arn = arn
@@ -55,6 +61,7 @@ class DynamoDBSource:
         self._mapping = mapping
         self._observer = observer
         self._random = random
+        self._records_max = records_max
         self._get_records = RepeatedCall(aws, "dynamodbstreams", "GetRecords", region=self._region)
         self._pass_through = PassThrough(arn)
         self._form = RecordForm(arn, clock)
@@ -96,7 +103,9 @@ class DynamoDBSource:
 
     async def records(self, shard: ShardId, iterator: str) -> Answer:
         with translated(f"get records of {shard} of {self._arn}"):
-            question = {"ShardIterator": iterator}
+            limit = self._records_max()
+            question: dict[str, object] = {"ShardIterator": iterator}
+            question |= {} if limit is None else {"Limit": min(limit, _RECORDS_MAX)}
             response = await self._get_records.send(json_bytes(question))
             if response is not None and response.status_code == 200:
                 passed = self._pass_through.answer(await response.content)

@@ -6,7 +6,7 @@ gap cannot be told from here (R-STATE-12); a position that Kinesis refuses is to
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
@@ -30,6 +30,9 @@ from poller.sources.kinesis_records import AGGREGATES_BEGIN, RecordForm, aggrega
 from poller.sources.known_shards import KnownShards, patiently
 from poller.sources.polling import Answer, ShardPolling
 
+_RECORDS_MAX = 10_000
+"""Of an answer (R-KIN-2)."""
+
 _SUMMARY_FRESH_SECONDS = 60.0
 _PAGING_RESTARTS = 3
 _LISTINGS_WITHOUT_SUMMARY_MAX = 3
@@ -39,7 +42,8 @@ class KinesisSource:
     """One stream; see `poller.ports.Source`. ``mapping`` is the label for events, ``random`` spreads the polls.
 
     ``invoke_identity_arn`` is the role that events name; outside of Lambda it must be given (R-EVT-4). ``deaggregate``
-    opens aggregates. ``arn`` may be that of a consumer, which events then name, although it is the stream that is read.
+    opens aggregates. ``records_max`` says how many records an answer may hold now; ``None`` is as many as there are.
+    ``arn`` may be that of a consumer, which events then name, although it is the stream that is read.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class KinesisSource:
         random: Random,
         invoke_identity_arn: str = "",
         deaggregate: bool = False,
+        records_max: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._aws = aws
         self._arn = stream_arn(arn)
@@ -60,6 +65,7 @@ class KinesisSource:
         self._mapping = mapping
         self._observer = observer
         self._random = random
+        self._records_max = records_max
         self._deaggregate = deaggregate
         self._get_records = RepeatedCall(aws, "kinesis", "GetRecords", region=self._region)
         self._form = RecordForm(arn, invoke_identity_arn, clock)
@@ -104,12 +110,14 @@ class KinesisSource:
         await self._turn(shard)
         asked_at = anyio.current_time()
         with translated(f"get records of {shard} of {self._arn}"):
-            answer = await self._answer(shard, {"StreamARN": self._arn, "ShardIterator": iterator})
+            limit = self._records_max()
+            question: dict[str, object] = {} if limit is None else {"Limit": min(limit, _RECORDS_MAX)}
+            answer = await self._answer(shard, {"StreamARN": self._arn, "ShardIterator": iterator, **question})
         pause = answer.size_bytes / KINESIS_BYTES_PER_SECOND
         self._free_at[shard] = max(self._free_at[shard], asked_at + pause)
         return answer
 
-    async def _answer(self, shard: ShardId, question: Mapping[str, str]) -> Answer:
+    async def _answer(self, shard: ShardId, question: Mapping[str, object]) -> Answer:
         response = await self._get_records.send(json_bytes(question))
         if response is not None and response.status_code == 200:
             passed = self._pass_through.answer(shard, await response.content)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime
 from random import Random
 
@@ -35,6 +35,7 @@ class FanoutSource:
         random: Random,
         invoke_identity_arn: str = "",
         deaggregate: bool = False,
+        records_max: Callable[[], int | None] = lambda: None,
         pace: SubscriptionPace = FANOUT,
     ) -> None:
         self._mapping = mapping
@@ -53,6 +54,7 @@ class FanoutSource:
             random=random,
             invoke_identity_arn=invoke_identity_arn,
             deaggregate=deaggregate,
+            records_max=records_max,
         )
 
     async def listing(self) -> Listing:

@@ -12,6 +12,7 @@ FULL = """\
 [worker]
 id = "poller-1"
 drain_timeout_seconds = 25
+waiting_mib_max = 64
 [server]
 listen = "127.0.0.1:9464"            # /metrics, /livez, /readyz
 shard_series_max = 300

@@ -18,7 +18,7 @@ KINESIS = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
 def test_the_full_example_loads(tmp_path: Path) -> None:
     settings = loaded(tmp_path, FULL)
     assert settings.path == tmp_path / "c.toml"
-    assert settings.worker == WorkerSettings("poller-1", 25.0)
+    assert settings.worker == WorkerSettings("poller-1", 25.0, 64)
     assert settings.server == ServerSettings("127.0.0.1", 9464, 300)
     assert settings.aws == AwsSettings(
         "us-east-1",

@@ -8,6 +8,7 @@ from random import Random
 import anyio
 
 from poller.engine.keeping import StatusKeeper
+from poller.engine.memory import Budget
 from poller.engine.supervisor import Supervisor
 from poller.engine.worker import Worker
 from poller.events import RecordsDiscarded
@@ -50,7 +51,17 @@ class Run:
 
 
 def new_worker(
-    source, target, store, heard, *, mapping=None, destination=None, owner="w/1", drain_seconds=25.0, seed=1
+    source,
+    target,
+    store,
+    heard,
+    *,
+    mapping=None,
+    destination=None,
+    owner="w/1",
+    drain_seconds=25.0,
+    seed=1,
+    waiting_bytes_max=float("inf"),
 ):
     """A worker of one mapping, with the lease times of production."""
     made, clock = mapping or a_mapping(), VirtualClock()
@@ -68,6 +79,7 @@ def new_worker(
         clock=clock,
         random=Random(seed),
         times=LeaseTimes(),
+        memory=Budget(waiting_bytes_max),
     )
     return Worker(owner=WorkerId(owner), supervisors=[supervisor], observer=heard, drain_seconds=drain_seconds)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from poller.engine.keeping import StatusKeeper
+from poller.engine.memory import Budget
 from poller.engine.supervisor import Supervisor
 from poller.engine.worker import Worker
 from poller.model import WorkerId
@@ -59,6 +60,7 @@ class Incarnation:
             clock=life.clock,
             random=world.random,
             times=LeaseTimes(),
+            memory=Budget(world.waiting_bytes_max),
         )
         worker = Worker(
             owner=WorkerId(life.name), supervisors=[supervisor], observer=observer, drain_seconds=DRAIN_SECONDS

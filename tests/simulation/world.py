@@ -74,6 +74,7 @@ class World:
         self.outcomes: dict[str, Counter[str]] = {}
         self.checker = Checker(settings.promises())
         self.telling = Telling(self) if seed % 8 == 0 else None
+        self.waiting_bytes_max = Random(-1 - seed).choice([float("inf"), 1000])
         self._read = 0
         self._steps_to_crash = 0
         self._crash: Incarnation | None = None

@@ -397,3 +397,13 @@ def test_a_shard_is_not_asked_for_more_bytes_than_it_may_give():
     gaps = [later - earlier for earlier, later in pairwise(moments)]
     assert min(gaps) >= 0.999 * 6_000_000 / (2 * 1024 * 1024)
     assert max(gaps) <= 1.05 * 6_000_000 / (2 * 1024 * 1024)
+
+
+@pytest.mark.parametrize(("kind", "most"), [("kinesis", 10_000), ("dynamodbstreams", 1000)])
+async def test_an_answer_holds_as_many_records_as_there_is_room_for(kind, most):
+    """R-KIN-2, R-DDB-2: and no more is asked for than the service takes."""
+    service, room = Service(GetRecords={"Records": [], "NextShardIterator": "it"}), [None, 7, 50_000]
+    async with source(service, kind, records_max=lambda: room.pop(0)) as stream:
+        for _ in range(3):
+            await stream.records(SHARD, "it")
+    assert [question.get("Limit") for question in service.questions("GetRecords")] == [None, 7, most]

@@ -49,7 +49,7 @@ class Service:
 
 
 @asynccontextmanager
-async def source(service, kind, *, observer=None, deaggregate=False):
+async def source(service, kind, *, observer=None, deaggregate=False, records_max=lambda: None):
     async with endpoint(service) as url:
         aws = Aws(endpoint_url=url[: -len("/orders")])
         made = (KinesisSource if kind == "kinesis" else DynamoDBSource)(
@@ -61,6 +61,7 @@ async def source(service, kind, *, observer=None, deaggregate=False):
             random=Random(1),
             invoke_identity_arn=ROLE,
             deaggregate=deaggregate,
+            records_max=records_max,
         )
         try:
             yield made

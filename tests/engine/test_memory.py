@@ -1,0 +1,88 @@
+"""Memory: with too much of it in use shards read less ahead, and none of them stands still for another."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import anyio
+
+from poller.engine.memory import Budget, Holding
+from poller.events import PageRead
+from poller.invocation import FunctionFailed, Succeeded
+from poller.mapping import BatchPolicy
+from poller.model import Shard, ShardId
+from poller.stores.memory import MemoryStore
+from tests.builders import records
+from tests.engine import running
+from tests.engine.running import a_mapping, new_worker
+from tests.fakes import Heard, ScriptedSource, ScriptedTarget
+from tests.virtual import VirtualClock, run_virtually
+
+STUCK, WELL = ShardId("shard-0"), ShardId("shard-1")
+
+
+def test_a_budget_is_short_while_all_shards_together_hold_as_much():
+    budget = Budget(100)
+    one, other = Holding(budget), Holding(budget)
+    one.take(60)
+    assert not other.is_short
+    other.take(40)
+    assert one.is_short
+    other.take(-1)
+    assert not one.is_short
+    other.take(61)
+    one.close()
+    one.close()
+    assert budget.held_bytes == 100
+    other.close()
+    assert budget.held_bytes == 0
+
+
+def two_shards(waiting_bytes_max, pages=6):
+    """Runs a minute in which the first shard's function always fails; the pages of both are read one by one."""
+    source = ScriptedSource(Shard(STUCK), Shard(WELL))
+    for number in range(pages):
+        source.add(records(*range(10 * number + 1, 10 * number + 6)), shard=STUCK)
+        source.add(records(*range(10 * number + 501, 10 * number + 506)), shard=WELL)
+
+    def answer(numbers):
+        return FunctionFailed("no") if min(numbers) < 500 else Succeeded()
+
+    async def main():
+        heard, target, stop = Heard(), ScriptedTarget(answer), anyio.Event()
+        mapping = a_mapping(batch=BatchPolicy(batch_size=100, window_seconds=5))
+        worker = new_worker(
+            source, target, MemoryStore(VirtualClock()), heard, mapping=mapping, waiting_bytes_max=waiting_bytes_max
+        )
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(worker.run, stop)
+            await anyio.sleep(120)
+            stop.set()
+        return heard, target
+
+    heard, target = run_virtually(main)
+    read = Counter(each.shard for each in heard.of(PageRead) if each.records)
+    return read, {number for batch in target.batches for number in batch if number > 500}
+
+
+def test_with_room_a_shard_reads_on_while_its_records_wait():
+    assert two_shards(float("inf"))[0] == {STUCK: 6, WELL: 6}
+
+
+def test_without_room_it_reads_on_when_it_is_done_and_holds_up_no_other():
+    read, handled = two_shards(1)
+    assert read == {STUCK: 1, WELL: 6}
+    assert len(handled) == 30
+
+
+def test_what_a_reader_held_is_given_back_when_it_ends(monkeypatch):
+    budgets = []
+
+    class Kept(Budget):
+        def __init__(self, bytes_max):
+            super().__init__(bytes_max)
+            budgets.append(self)
+
+    monkeypatch.setattr(running, "Budget", Kept)
+    two_shards(1)
+    assert [each.held_bytes for each in budgets] == [0]
