@@ -19,13 +19,14 @@ RUN_LOCKS := deploy/requirements-build.txt deploy/requirements-dev.txt
 TEST_LOCKS := deploy/requirements-build.txt deploy/requirements-test.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format prove lock clean
+.PHONY: help run test check lint format prove bench lock clean
 
 help:
 	@echo "make run      the worker on an embedded endpoint with sample traffic; ARGS=\"--records 300\" is passed on"
 	@echo "make test     the whole test suite; ARGS=\"-k bisect\" is passed to pytest"
 	@echo "make check    format, lint, types, and the whole test suite"
 	@echo "make prove    the whole proof that no record is lost, up to ninety minutes; ARGS=\"--scale 0.01\" for a taste"
+	@echo "make bench    the worker's speed beside its peers', some ten minutes; the table and the plot are in build/"
 	@echo "make lint     format, lint and types only"
 	@echo "make format   puts the code into its format"
 	@echo "make lock     makes the hashed locks in deploy/ anew; UPGRADE=--upgrade takes newer versions"
@@ -52,6 +53,9 @@ format: $(VENV)/.for-test
 prove: $(VENV)/.for-test
 	@$(PIP_INSTALL) --require-hashes -r deploy/requirements-fuzz.txt || echo "no fuzzer here: that part will fail" >&2
 	@$(BIN)/python -m tests.prove $(ARGS)
+
+bench: $(VENV)/.for-test
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 # The virtual environment, made anew if its Python has gone.
 $(BIN)/python:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
@@ -98,6 +98,7 @@ class Supervisor:
         self._shard_rests: Rests[ShardId] = Rests()
         self._listing_rests: Rests[str] = Rests()
         self._listing: Listing | None = None
+        self._stream_created_at: float | None = None
         self._list_at = 0.0
         self._looking = anyio.CancelScope()
         self._wake = anyio.Event()
@@ -139,40 +140,43 @@ class Supervisor:
             self._list_at = anyio.current_time() + min(rest, self._times.list_every)
         if self._listing is None:
             return
-        rows = await self._store.rows(self._mapping.id)
+        known = await self._store.rows(self._mapping.id)
+        # Those of a stream that is no more may still be there, if the store was away when they were to be replaced.
+        old = lineage.of_another_stream(known, self._stream_created_at)
+        rows = [row for row in known if row not in old]
         now = anyio.current_time()
         self._watch.observe(rows, now)
         busy = [*self._held, *self._shard_rests.resting(now)]
         await self._take(self._watch.takeable(lineage.readable(rows, self._listing), busy, now), shards)
 
     async def _list(self) -> None:
-        """Lists the stream and gives every new shard its row, all of a first start in one write (R-POS-3)."""
+        """Lists the stream and gives every new shard its row, all of a first start in one write (R-POS-3).
+
+        Where rows are of another stream, this one of its name begins anew (R-STATE-10).
+        """
         listing = await self._source.listing()
         at = self._clock.now()  # after the listing: a shard that it shows as closed holds nothing that is younger
         known = await self._store.rows(self._mapping.id)
-        old = lineage.of_another_stream(known, listing)
+        self._stream_created_at = listing.stream_created_at
+        old = lineage.of_another_stream(known, self._stream_created_at)
         rows = [row for row in known if row not in old]
         new = lineage.unknown(listing, rows)
         starts = [(each, lineage.starting_checkpoint(each, self._mapping, at, first_start=not known)) for each in new]
-        if old:
-            self._let_go(old)
+        for row in old:
+            if row.shard in self._held:
+                self._held[row.shard].scope.stop(0)
         if starts or old:
             await self._store.create(
                 self._mapping.id, starts, stream_created_at=listing.stream_created_at, replacing=old
             )
+        if old:
+            self._observer(StreamReplaced(self._mapping.name, len(old)))
         forgettable = lineage.forgettable(rows, listing, at)
         if forgettable:
             await self._store.forget(self._mapping.id, forgettable)
         self._listing = listing
         self._list_at = anyio.current_time() + self._times.list_every
         self._observer(ShardsListed(self._mapping.name, len(listing.shards), len(new)))
-
-    def _let_go(self, rows: Sequence[Row]) -> None:
-        """The stream of these rows is no more; another one of its name begins anew (R-STATE-10)."""
-        self._observer(StreamReplaced(self._mapping.name, len(rows)))
-        for row in rows:
-            if row.shard in self._held:
-                self._held[row.shard].scope.stop(0)
 
     async def _take(self, rows: Iterable[Row], shards: TaskGroup) -> None:
         """Takes leases and starts a reader for each."""

@@ -25,9 +25,11 @@ def unknown(listing: Listing, rows: Sequence[Row]) -> list[Shard]:
     return [shard for shard in listing.shards if shard.id not in known]
 
 
-def of_another_stream(rows: Sequence[Row], listing: Listing) -> list[Row]:
-    """Rows of a stream that was deleted: a later one of its name, with shards of the same names, is there now."""
-    created_at = listing.stream_created_at
+def of_another_stream(rows: Sequence[Row], created_at: float | None) -> list[Row]:
+    """Rows of a stream that was deleted: a later one of its name, with shards of the same names, is there now.
+
+    It was ``created_at`` (epoch seconds; ``None`` if nobody knows).
+    """
     if created_at is None:
         return []
     return [row for row in rows if row.stream_created_at and created_at - row.stream_created_at > SAME_STREAM_SECONDS]

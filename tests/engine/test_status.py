@@ -253,6 +253,38 @@ def test_a_finished_shard_of_a_deleted_stream_does_not_hide_one_of_the_same_name
     assert seen.batches == [[1, 2]]
 
 
+class AwayForCreating(MemoryStore):
+    """Cannot make rows while ``away``, but for the first ones."""
+
+    away = True
+
+    async def create(self, mapping, shards, **more):
+        if self.away and await self.rows(mapping):
+            raise Unavailable("the store is away")
+        await super().create(mapping, shards, **more)
+
+
+def test_rows_of_a_deleted_stream_are_not_read_by_while_they_cannot_be_replaced():
+    """They would be read until the next listing that succeeds, and all of it again then."""
+    store, heard, target = AwayForCreating(VirtualClock()), Heard(), ScriptedTarget()
+    source = Deletable((0, 1e9, records(5, 6)), (50, 0, None), (60, 2e9, records(7, 8, 9)))
+
+    async def main():
+        stop = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(new_worker(source, target, store, heard).run, stop)
+            await anyio.sleep(400)
+            assert target.batches == [[5, 6]]
+            assert heard.of(StreamReplaced) == []
+            store.away = False
+            await anyio.sleep(100)
+            stop.set()
+
+    run_virtually(main)
+    assert target.batches == [[5, 6], [7, 8, 9]]
+    assert len(heard.of(StreamReplaced)) == 1
+
+
 def test_two_workers_find_the_new_stream_without_losing_each_others_work():
     store, heard = MemoryStore(VirtualClock()), Heard()
     source = Deletable((0, 1e9, records(5, 6)), (50, 0, None), (60, 2e9, records(1, 2, 3)))

@@ -10,6 +10,7 @@ I5 no record of a child is attempted before its parents are resolved.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 from tests.history import entries
@@ -17,7 +18,10 @@ from tests.history.ledger import number_of
 from tests.history.promises import Judge
 
 
+@dataclass(slots=True)
 class DeliveryJudge(Judge):
+    _remade_at: float = 0.0
+
     # What is put, and what is out of scope
 
     def put(self, entry: entries.Put) -> None:
@@ -37,6 +41,10 @@ class DeliveryJudge(Judge):
     def began(self, entry: entries.Began) -> None:
         """A mapping that starts at a moment promises nothing of what was put before."""
         shard = self.shards[entry.shard]
+        shard.readers.clear()
+        made_at = self.promises.epoch + self._remade_at
+        if shard.of_another_stream and entry.created_at is not None and entry.created_at < made_at:
+            return  # as a listing said that is older than the stream
         if shard.began and not shard.of_another_stream:
             self.broken(entry, f"I4 {entry.shard}: its row was lost, and it begins again")
         shard.saved, shard.finished, shard.began, shard.of_another_stream = 0, False, True, False
@@ -49,14 +57,18 @@ class DeliveryJudge(Judge):
             shard.leave_out(shard.all.numbers)
             shard.finished = True
 
+    def leased(self, entry: entries.Leased) -> None:
+        self.shards[entry.shard].readers.add(entry.worker)
+
     def trimmed(self, entry: entries.Trimmed) -> None:
         shard = self.shards[entry.shard]
         shard.trimmed.update(entry.numbers)
-        if not shard.saved:  # no reader can know of what was gone before it read anything
+        if not shard.saved or shard.of_another_stream:  # no reader knows of what was gone before it read anything
             shard.leave_out(entry.numbers)
 
     def remade(self, entry: entries.Remade) -> None:
         """Who deletes a stream gives its records up; shards of the same names begin anew."""
+        self._remade_at = entry.at
         for shard in self.shards.values():
             shard.leave_out(shard.all.numbers)
             shard.parents, shard.closed, shard.of_another_stream = (), False, True
@@ -76,9 +88,10 @@ class DeliveryJudge(Judge):
             left_out = set(line.between(of_line[0], of_line[-1])).difference(of_line)
             if any(number not in shard.trimmed and number not in shard.resolved for number in left_out):
                 self.broken(entry, f"I2 {entry.shard}: a batch with holes: {of_line} without {sorted(left_out)}")
+        # Until its reader notices that the stream is another one, its shards are taken for the old ones.
+        as_the_old_one = shard.of_another_stream or (self._remade_at > 0 and entry.worker not in shard.readers)
         for parent in shard.parents:
-            # Until it is noticed that the stream is another one, its shards are taken for the old ones.
-            if not self.shards[parent].done() and not shard.of_another_stream:
+            if not self.shards[parent].done() and not as_the_old_one:
                 self.broken(entry, f"I5 {entry.shard}: attempted while its parent {parent} is not done")
 
     def handled(self, entry: entries.Handled) -> None:

@@ -152,10 +152,11 @@ class Gap(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Began(Entry):
-    """A shard was given its row, and this is where its reading begins."""
+    """A shard was given its row, and this is where its reading begins; the stream that it is of was ``created_at``."""
 
     shard: str
     position: str
+    created_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ class ShardLedger:
     saved: int = 0  # 0 as long as nothing was read for sure
     began: bool = False  # it has its row
     of_another_stream: bool = False  # its row is still the one of a stream that was deleted
+    readers: set[str] = field(default_factory=set)  # who had its lease since it has its row
 
     def put(self, number: int, key: str, at: float) -> None:
         self.put_at[number] = at

@@ -59,6 +59,10 @@ def owns(worker="w", token=1, *, lanes=1, batch_size=2, at=0.5):
     return [Started(at, worker, lanes, batch_size), Leased(at, worker, "s", token)]
 
 
+def of_stream(created_at, shard="s"):
+    return Began(6.0, shard, "TRIM_HORIZON", created_at)
+
+
 SPLIT = Resharded(0.5, ("s",), ("c",))
 MERGE = Resharded(0.5, ("s", "t"), ("c",))
 WINDOWS = Promises(windows=True)
@@ -116,6 +120,27 @@ def test_a_good_history_passes():
         ),
         # who deletes a stream gives its records up
         (None, [*put(1), *owns(), Remade(1.0), Began(2.0, "s", "TRIM_HORIZON"), *put(9), *handled(9)]),
+        # whose rows may still come of a listing that is older
+        (None, [*put(1), *owns(), Remade(5.0), *put(9), of_stream(1.0), of_stream(5.0), *handled(9)]),
+        # and what nobody could know of is gone
+        (None, [*put(1), *owns(), *handled(1), saved("AFTER:1"), Remade(5.0), *put(9), Trimmed(6.0, "s", (9,))]),
+        # who has not noticed it yet takes its shards for the old ones
+        (
+            None,
+            [
+                *owns(),
+                Leased(0.5, "w", "c", 1),
+                Remade(5.0),
+                SPLIT,
+                *put(8),
+                *put(9, shard="c"),
+                of_stream(5.0),
+                of_stream(5.0, shard="c"),
+                *handled(9, shard="c"),
+                *owns("x", 2),
+                *handled(8, worker="x"),
+            ],
+        ),
         # a zombie may send the one batch that it was about to send
         (None, [*put(1), *owns(), *owns("x", 2), *handled(1, sent_at=1.0)]),
         (BUDGET, [*put(1), *owns(), attempted(1), attempted(1), discarded(1, condition="RetryAttemptsExhausted")]),
@@ -165,6 +190,27 @@ def test_what_is_allowed_passes(promises, history):
         ("I5", [*put(1), SPLIT, *put(2, shard="c"), attempted(1), *handled(2, shard="c"), *handled(1)]),
         ("I5", [*put(1), *put(2, shard="t"), MERGE, *put(3, shard="c"), *handled(1), *handled(3, shard="c")]),
         ("I5", [*put(1), *put(2, shard="c"), SPLIT, *handled(2, shard="c"), *handled(1)]),
+        (
+            "I5",
+            [
+                *owns(),
+                Remade(5.0),
+                SPLIT,
+                *put(8),
+                *put(9, shard="c"),
+                of_stream(5.0, "c"),
+                Leased(6.0, "w", "c", 2),
+                *handled(9, shard="c"),
+                *handled(8),
+            ],
+        ),
+        # a row that is lost, of the stream that is there
+        ("I4", [*owns(), Remade(5.0), of_stream(5.0), of_stream(5.0)]),
+        # trimmed after it was known of
+        (
+            "I1",
+            [*owns(), Remade(5.0), *put(8, 9), of_stream(5.0), *handled(8), saved("AFTER:8"), Trimmed(6.0, "s", (9,))],
+        ),
         # fencing
         ("I6", [*put(1), *owns(), *handled(1), *owns("x", 2), saved("AFTER:1")]),
         ("I6", [*put(1), *owns(), *owns("x", 2), Released(1.0, "w", "s", 1), *handled(1, worker="x")]),

@@ -130,6 +130,6 @@ def test_whatever_the_family_tree_every_shard_gets_its_turn_and_parents_come_fir
 def test_rows_belong_to_another_stream_only_if_a_later_one_is_there(made_at, found_at):
     """R-STATE-10: what is not known, or differs by a rounding, replaces nothing."""
     old = replace(row("s"), stream_created_at=made_at)
-    found = of_another_stream([old], replace(listing("s"), stream_created_at=found_at))
+    found = of_another_stream([old], found_at)
     later = made_at is not None and found_at is not None and found_at - made_at > 1.0
     assert found == ([old] if later else [])

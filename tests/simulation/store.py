@@ -45,7 +45,7 @@ class OpenStore(MemoryStore):
             row = self._rows[mapping, shard.id]
             if self._known.get((mapping, shard.id), "none") != row.stream_created_at:
                 self._known[mapping, shard.id] = row.stream_created_at
-                self._history.add(entries.Began(_now(), shard.id, str(row.checkpoint.position)))
+                self._history.add(entries.Began(_now(), shard.id, str(row.checkpoint.position), row.stream_created_at))
 
     async def save(self, lease: Lease, checkpoint: Checkpoint) -> None:
         await super().save(lease, checkpoint)

@@ -63,8 +63,8 @@ class VirtualCommit(GroupCommit):
 
     # What is seen of it
 
-    def listen(self, history: History, life: Life, created_at: Callable[[], float]) -> None:
-        self.history, self.life, self.created_at = history, life, created_at
+    def listen(self, history: History, life: Life) -> None:
+        self.history, self.life = history, life
         self._database.create_function("noted", 5, lambda *what: self._noted.append(what))
         for trigger in _TRIGGERS:
             self._database.execute(f"CREATE TEMP TRIGGER {trigger}; END")
@@ -90,21 +90,16 @@ class VirtualCommit(GroupCommit):
         if self.history is not None and not group[0].problem:
             now = get_running_loop().time()
             for what in self._noted:
-                if not self._is_of_another_stream(*what):
-                    self.history.add(_entry(now, *what))
-
-    def _is_of_another_stream(self, kind: str, owner: str, shard: str, position: str, created_at: float | None) -> bool:
-        """A row that was asked for before its stream was deleted begins nothing of the one that follows."""
-        return kind == "Began" and created_at is not None and created_at < self.created_at()
+                self.history.add(_entry(now, *what))
 
 
 class WireStore(SqliteStore):
-    """The store of one life of a worker; ``created_at`` tells since when there is the stream."""
+    """The store of one life of a worker."""
 
-    def __init__(self, path: Path, life: Life, history: History, created_at: Callable[[], float]) -> None:
+    def __init__(self, path: Path, life: Life, history: History) -> None:
         super().__init__(path, life.clock)
         assert isinstance(self._commits, VirtualCommit)
-        self._commits.listen(history, life, created_at)
+        self._commits.listen(history, life)
 
     def die(self) -> None:
         """As the system does it for a process: locks are dropped, their files stay."""
@@ -171,10 +166,12 @@ def _fail(database: sqlite3.Connection) -> None:
     raise sqlite3.OperationalError("disk I/O error")
 
 
-def _entry(at: float, kind: str, owner: str, shard: str, position: str, token: int) -> entries.Entry:
+def _entry(at: float, kind: str, owner: str, shard: str, position: str, mark: float) -> entries.Entry:
+    """``mark`` is the lease's token, or the age of the stream of a row that is new."""
+    token = int(mark or 0)
     match kind:
         case "Began":
-            return entries.Began(at, shard, position)
+            return entries.Began(at, shard, position, mark)
         case "Saved":
             return entries.Saved(at, owner or "", shard, position, token)
         case "Leased":

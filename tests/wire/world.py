@@ -77,9 +77,7 @@ class WireWorld(World):
         before = self._stores.get(f"{worker}/{int(number) - 1}")
         if before is not None:
             before.die()
-        self._stores[life.name] = store = WireStore(
-            self.database.path, life, self.history, lambda: round(self.stream.created_at, 3)
-        )
+        self._stores[life.name] = store = WireStore(self.database.path, life, self.history)
         return SimStore(store, life, self.faults, self.network)
 
     def source(self, life: Life, observer: Observer) -> Source:

@@ -1,0 +1,78 @@
+"""The suite measures what it says: its endpoint, its peers, and how its figures are told."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from poller.model import ShardId
+from poller.sources.dynamodb_pass_through import PassThrough as DynamoDBPassThrough
+from poller.sources.kinesis_pass_through import PassThrough as KinesisPassThrough
+from tests.benchmarks.canned import Load, Stream
+from tests.benchmarks.figures import Figure, plot, table
+from tests.benchmarks.measuring import Work, certificates, cost
+from tests.benchmarks.peers.events import TABLE
+
+SMALL = Work(shards=2, records=50, size=100, batch=20)
+
+
+@pytest.mark.parametrize("kind", ["kinesis", "dynamodb"])
+def test_the_endpoint_gives_pages_whose_records_go_up(kind):
+    stream = Stream(Load(kind, shards=1, pages=2, records=3, size=100))
+    passing = KinesisPassThrough(b",{}}", None) if kind == "kinesis" else DynamoDBPassThrough(TABLE)
+    iterator, numbers = json.loads(stream.answer("GetShardIterator", {"ShardId": "s"}))["ShardIterator"], []
+    for _ in range(3):
+        body = stream.answer("GetRecords", {"ShardIterator": iterator})
+        answer = passing.answer(ShardId("s"), body) if kind == "kinesis" else passing.answer(body)
+        iterator = answer.iterator
+        numbers += [record.sequence_number for record in answer.records]
+    assert len(numbers) == 6
+    assert numbers == sorted(set(numbers))
+    again = stream.answer("GetShardIterator", {"ShardId": "s", "StartingSequenceNumber": numbers[2]})
+    assert json.loads(again)["ShardIterator"] == "s|2"
+
+
+@pytest.mark.parametrize("target", ["invoke", "handle"])
+@pytest.mark.parametrize("name", ["poller", "plain_sdk", "threads", "raw_socket"])
+def test_each_peer_does_the_work(name, target):
+    if (name, target) == ("raw_socket", "handle"):
+        pytest.skip("it only invokes")
+    found = cost(name, SMALL if target == "invoke" else Work(shards=2, records=50, target="handle"), seconds=1.5)
+    assert found.records > 0
+    assert found.cpu_seconds > 0
+    if target == "invoke":
+        assert found.invocations >= found.records / 20 * 0.8
+
+
+@pytest.mark.parametrize("name", ["poller", "plain_sdk", "raw_socket"])
+def test_they_do_it_over_tls(name, tmp_path):
+    assert cost(name, SMALL, seconds=1.0, tls=certificates(tmp_path)).invocations > 0
+
+
+def test_dynamodb_is_read_too():
+    for name in ("poller", "plain_sdk", "raw_socket"):
+        assert cost(name, Work(kind="dynamodb", records=20, batch=20), seconds=1.0).invocations > 0
+
+
+FIGURES = [
+    Figure("fast enough", 9.0, "×", least=8, detail="1 against 9"),
+    Figure("too slow & late", 200.0, "ms", most=100),
+    Figure("only told", 3.0, ""),
+]
+
+
+def test_figures_are_told_with_their_limits():
+    assert [each.met for each in FIGURES] == [True, False, True]
+    lines = table(FIGURES).splitlines()
+    assert lines[2] == "| fast enough | 9 × | at least 8 | met | 1 against 9 |"
+    assert lines[3] == "| too slow & late | 200 ms | at most 100 | **missed** |  |"
+    assert lines[4] == "| only told | 3  |  |  |  |"
+
+
+def test_the_plot_is_a_picture_of_those_with_limits():
+    root = ElementTree.fromstring(plot(FIGURES, "title"))
+    bars = root.findall("{*}rect")
+    assert [bar.get("fill") for bar in bars] == ["#2a7", "#c33"]
+    assert any(text.text == "too slow & late" for text in root.findall("{*}text"))
