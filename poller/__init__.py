@@ -6,13 +6,15 @@ Floors; a module imports only from floors below it (``tests/test_house.py`` chec
                          mappings_status.py  filter_test.py  api/  dev/
     floor 2   engine     worker > supervisor > shard > lanes > lane > delivery      time and tasks; talks to plugs only
               adapters   sources/ targets/ destinations/ stores/ observers/         the world; never imports the engine
-                         aws.py  identity.py  keepalive.py  clock.py
+                         aws.py  aws_errors.py  repeating.py  signing.py
+                         identity.py  keepalive.py  malloc.py  clock.py
     floor 1   rules/     pure decisions        ports.py                             the plugs
     floor 0   words      model.py  invocation.py  arns.py  mapping.py               frozen values
                          admission.py  events.py  errors.py
 
 The way of a record: ``engine/reading.py`` (a page), ``engine/lanes.py`` (its lane), ``engine/lane.py`` (a batch),
-``engine/delivery.py`` (the function), ``engine/checkpointing.py`` (done).
+``engine/delivery.py`` (the function), ``engine/checkpointing.py`` (done). Its bytes are those of the stream's answer:
+``sources/*_pass_through.py`` take them over, and whatever is unusual goes by the SDK.
 
 Reading order for a newcomer: ``model.py``, ``invocation.py``, ``ports.py``, ``engine/shard.py``,
 ``engine/delivery.py``, ``rules/failure.py``, ``rules/ordering.py``, ``engine/supervisor.py``, ``rules/lineage.py``,
