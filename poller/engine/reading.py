@@ -74,7 +74,7 @@ class Cursor:
         if self._lost and (page.records or page.ended):
             self._tell_gap(self._lost, page)
             self._lost = None
-        elif self._lost and page.behind_seconds == 0 and not self._told:
+        elif self._lost and page.caught_up and not self._told:
             # Nothing follows yet: say so now, and again with the gap's end when it is known.
             self._tell_gap(self._lost, page)
             self._told = True

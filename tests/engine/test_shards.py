@@ -20,7 +20,7 @@ from poller.events import (
 )
 from poller.invocation import FunctionFailed, NotInvoked, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy
-from poller.model import Checkpoint, Position, Shard, ShardId, WorkerId
+from poller.model import Checkpoint, Page, Position, Shard, ShardId, WorkerId
 from poller.stores.memory import MemoryStore
 from tests.builders import mapping, record, records
 from tests.engine.running import deliver, new_worker, poison, run
@@ -168,6 +168,17 @@ def test_a_gap_is_told_with_its_bounds_and_reading_goes_on():
     (gap,) = seen.heard.of(PositionTrimmed)
     assert (str(gap.after), gap.resumed_at) == ("AFTER:2", "7")
     assert seen.batches == [[1, 2], [7, 8]]
+
+
+@pytest.mark.parametrize("behind_seconds", [0.0, None])
+def test_a_gap_at_the_end_of_a_quiet_shard_is_told_at_once_and_again_with_its_end(behind_seconds):
+    """DynamoDB says of no answer how far behind it is: an empty one is all that there is to know."""
+    source = ScriptedSource()
+    source.add(records(1, 2))
+    quiet = Page((), behind_seconds)
+    source.pages["shard-0"] += [PositionLost("trimmed"), quiet, quiet, Page(tuple(records(7)), behind_seconds)]
+    gaps = run(source).heard.of(PositionTrimmed)
+    assert [(str(gap.after), gap.resumed_at) for gap in gaps] == [("AFTER:2", None), ("AFTER:2", "7")]
 
 
 def test_a_gap_before_the_first_wanted_record_leads_back_to_the_starting_moment():
