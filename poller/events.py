@@ -36,7 +36,7 @@ class PageRead(ShardEvent):
     """A page reached the shard's batcher.
 
     ``oldest_at`` is the arrival of the oldest record that waits, ``newest_at`` that of the page's last one, wanted or
-    not; both in epoch seconds, ``None`` without such a record.
+    not; both in epoch seconds, ``None`` without such a record. ``took_seconds``: as in a `poller.model.Page`.
     """
 
     records: int
@@ -44,6 +44,7 @@ class PageRead(ShardEvent):
     behind_seconds: float | None
     oldest_at: float | None
     newest_at: float | None = None
+    took_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,13 +132,15 @@ class Page:
     """One answer of a source; ``behind_seconds`` is the lag after it, ``None`` where the service does not say.
 
     ``ended`` means that the shard is closed and this was the last of it; the page may still hold records.
-    ``read_to`` is how far it reaches if that is beyond its last record; ``None`` if it is not.
+    ``read_to`` is how far it reaches if that is beyond its last record; ``None`` if it is not. It ``took_seconds`` to
+    come, so that it tells of the stream as it may have been so long ago.
     """
 
     records: tuple[Record, ...]
     behind_seconds: float | None = None
     ended: bool = False
     read_to: Position | None = None
+    took_seconds: float = 0.0
 
     @property
     def end(self) -> Position | None:

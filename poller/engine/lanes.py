@@ -72,7 +72,7 @@ class Lanes:
         self._front.read_to = end
         self._front.ended = page.ended
         if page.caught_up:
-            self._front.caught_up_at = self._here.clock.now()
+            self._front.caught_up_at = self._here.clock.now() - page.took_seconds
 
     async def room_at_the_front(self) -> None:
         """Returns when the front may read on: all have room, or one of several has nothing to do.
@@ -112,7 +112,8 @@ class Lanes:
         here = self._here
         behind, oldest_at = page.behind_seconds, self._progress.oldest_at
         newest_at = page.records[-1].arrived_at if page.records else None
-        here.observer(PageRead(here.mapping, here.shard, taken, size, behind, oldest_at, newest_at))
+        took = page.took_seconds
+        here.observer(PageRead(here.mapping, here.shard, taken, size, behind, oldest_at, newest_at, took))
         if filtered:
             here.observer(RecordsFiltered(here.mapping, here.shard, filtered))
 

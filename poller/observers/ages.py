@@ -138,7 +138,7 @@ class ShardAges:
         now = self._clock.now()
         match event:
             case PageRead():
-                moments.read_at = now
+                moments.read_at = now - event.took_seconds
                 moments.behind_seconds, moments.newest_at = event.behind_seconds, event.newest_at
                 self._pend(moments, event.oldest_at, now)
             case RecordsSettled():

@@ -77,6 +77,7 @@ class KinesisSource:
         self._summaries_missed = 0
         self._listed: tuple[Shard, ...] = ()
         self._free_at: dict[ShardId, float] = {}
+        self._iterators_free_at: dict[ShardId, float] = {}
 
     async def listing(self) -> Listing:
         try:
@@ -101,13 +102,14 @@ class KinesisSource:
 
     async def iterator(self, shard: ShardId, position: Position) -> str:
         """See `poller.sources.polling.ShardCalls`; only the parameters that belong to the position are sent."""
+        await self._turn(shard, self._iterators_free_at)
         client = await self._client()
         with translated(f"get an iterator for {shard} of {self._arn}"):
             answer = await client.get_shard_iterator(StreamARN=self._arn, ShardId=shard, **_start(position))
             return text(answer["ShardIterator"])
 
     async def records(self, shard: ShardId, iterator: str) -> Answer:
-        await self._turn(shard)
+        await self._turn(shard, self._free_at)
         asked_at = anyio.current_time()
         with translated(f"get records of {shard} of {self._arn}"):
             limit = self._records_max()
@@ -176,10 +178,10 @@ class KinesisSource:
         found = await self._known.seen(shard)
         return ALL_HASHES if found is None or found.hashes is None else found.hashes
 
-    async def _turn(self, shard: ShardId) -> None:
-        """Waits until a call for records may be made: all readings of a shard share its limits (R-KIN-2)."""
-        turn_at = max(anyio.current_time(), self._free_at.get(shard, 0.0))
-        self._free_at[shard] = turn_at + KINESIS.busy_seconds
+    async def _turn(self, shard: ShardId, free_at: dict[ShardId, float]) -> None:
+        """Waits until a call may be made: all readings of a shard share its limits (R-KIN-2)."""
+        turn_at = max(anyio.current_time(), free_at.get(shard, 0.0))
+        free_at[shard] = turn_at + KINESIS.busy_seconds
         await anyio.sleep_until(turn_at)
 
     async def _client(self) -> Any:

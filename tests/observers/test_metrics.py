@@ -214,6 +214,13 @@ def test_it_is_never_zero_merely_because_nothing_is_read(metrics, clock):
     assert value(metrics, "poller_behind_seconds", mapping="orders") == 65
 
 
+def test_an_answer_that_was_long_on_its_way_tells_how_it_was_when_it_was_asked_for(metrics, clock):
+    metrics(LeaseTaken("orders", S, TRIM_HORIZON))
+    metrics(PageRead("orders", S, 0, 0, 5.0, None, None, 27.0))
+    assert age(metrics) == 32
+    assert value(metrics, "poller_behind_seconds", mapping="orders") == 32
+
+
 def test_where_the_service_tells_no_lag_more_is_behind_an_answer_with_records(metrics, clock):
     """As of DynamoDB, whose backlog would else look as young as the last answer whenever nothing waits here."""
     metrics(LeaseTaken("orders", S, TRIM_HORIZON))

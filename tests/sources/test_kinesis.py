@@ -10,7 +10,7 @@ from random import Random
 import anyio
 import pytest
 
-from poller.aws_errors import BadArgument
+from poller.aws_errors import BadArgument, Expired
 from poller.errors import PositionLost, SourceGone, Unavailable
 from poller.model import TRIM_HORIZON, Listing, Position, SequenceNumber, Shard, ShardId
 from poller.sources import known_shards
@@ -369,6 +369,60 @@ async def test_a_malformed_answer_is_no_answer_and_never_a_skip(answer):
     async with source(Service(GetRecords=answer), "kinesis") as stream:
         with pytest.raises(Unavailable):
             await stream.records(SHARD, "it")
+
+
+class Odd(Behind):
+    """Gives iterators and never an answer to what is asked with them."""
+
+    async def get_shard_iterator(self, **question):
+        self.moments.append(anyio.current_time())
+        return await super().get_shard_iterator(**question)
+
+    async def get_records(self, **question):
+        raise Expired("said so")
+
+
+def test_all_readings_of_a_shard_together_ask_for_five_iterators_a_second_at_most():
+    """R-KIN-2."""
+    aws = Odd()
+
+    async def main():
+        stream = KinesisSource(
+            aws, arn=KINESIS_ARN, mapping="m", observer=Heard(), clock=VirtualClock(), random=Random(1)
+        )
+
+        async def read():
+            async with aclosing(stream.read(SHARD, TRIM_HORIZON)) as pages:
+                await anext(pages)
+
+        with anyio.move_on_after(20):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(3):
+                    tasks.start_soon(read)
+
+    run_virtually(main)
+    for start in aws.moments:
+        assert sum(start <= at < start + 1 for at in aws.moments) <= 5
+    assert len(aws.moments) >= 10
+
+
+class Slow(Behind):
+    """Answers after ten seconds."""
+
+    async def get_records(self, **question):
+        await anyio.sleep(10)
+        return page()
+
+
+def test_a_page_tells_how_long_it_was_on_its_way():
+    async def main():
+        stream = KinesisSource(
+            Slow(), arn=KINESIS_ARN, mapping="m", observer=Heard(), clock=VirtualClock(), random=Random(1)
+        )
+        async with aclosing(stream.read(SHARD, TRIM_HORIZON)) as pages:
+            return await anext(pages)
+
+    assert run_virtually(main).took_seconds == pytest.approx(10)
 
 
 class Bulky(Behind):
