@@ -15,6 +15,10 @@ def backoff_seconds(failures: int, jitter: float, *, base: float = 0.2, cap: flo
     return float(min(cap, base * 2**doublings)) * (1 + 0.1 * jitter)
 
 
+TICK_SECONDS = 0.025
+"""A part of every pause of an idle shard, so that none is made shorter or longer in the end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How a service wants its shards read; seconds from the start of one call to the start of the next.
@@ -26,13 +30,16 @@ class Pace:
     busy_seconds: float
     iterator_seconds: float
 
-    def spacing_seconds(self, records: int, behind_seconds: float | None) -> float:
-        """The pause after an answer of ``records``: short while there is more to read (R-KIN-1, R-DDB-1).
+    def due_at(self, asked_at: float, records: int, behind_seconds: float | None) -> float:
+        """When to call again after an answer of ``records``: soon while there is more to read (R-KIN-1, R-DDB-1).
 
-        Where the service tells no lag, an answer that held records promises more.
+        Where the service tells no lag, an answer that held records promises more. Calls that have time are made at the
+        nearest tick, those of many shards together: to wake up is half of what an idle poll costs.
         """
         behind = records > 0 if behind_seconds is None else behind_seconds > 0
-        return self.busy_seconds if behind else self.idle_seconds
+        if behind:
+            return asked_at + self.busy_seconds
+        return round((asked_at + self.idle_seconds) / TICK_SECONDS) * TICK_SECONDS
 
 
 KINESIS = Pace(idle_seconds=1.0, busy_seconds=0.205, iterator_seconds=270.0)

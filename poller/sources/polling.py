@@ -149,7 +149,7 @@ class ShardPolling:
     async def _page(self, answer: Answer) -> Page:
         """Takes over what was read, and moves the iterator on."""
         self._tell("empty" if answer.empty else "records")
-        self._due_at = self._asked_at + self._pace.spacing_seconds(len(answer.records), answer.behind_seconds)
+        self._due_at = self._pace.due_at(self._asked_at, len(answer.records), answer.behind_seconds)
         self._iterator, self._iterator_at = answer.iterator, self._asked_at
         records, read_to = self._read_to.unread(answer.records), self._read_to.beyond(answer.read_to)
         # Without proof in it, a missing iterator is the end only of a shard that was known to be closed before this

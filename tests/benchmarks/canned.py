@@ -168,7 +168,7 @@ class Stream:
 def _shard(number: int) -> dict:
     numbers = {"StartingSequenceNumber": "4958"}
     hashes = {"StartingHashKey": "0", "EndingHashKey": str(2**128 - 1)}
-    return {"ShardId": f"shardId-{number:012d}", "SequenceNumberRange": numbers, "HashKeyRange": hashes}
+    return {"ShardId": f"shardId-{number:020d}", "SequenceNumberRange": numbers, "HashKeyRange": hashes}
 
 
 class Connection(asyncio.Protocol):

@@ -46,5 +46,6 @@ def configured(folder: Path, url: str, kind: str, batch: int, target: str, liste
     """The path of the file; ``target`` is ``invoke`` for Lambda's Invoke, or a handler of this file."""
     path = folder / "bench.toml"
     source, function = (STREAM if kind == "kinesis" else TABLE), (FUNCTION if target == "invoke" else "handle")
-    path.write_text(_CONFIG.format(url=url, role=ROLE, source=source, function=function, batch=batch, listen=listen))
+    values = {"url": url, "role": ROLE, "source": source, "function": function, "batch": batch, "listen": listen}
+    path.write_text(_CONFIG.format(**values, handler=target))
     return path

@@ -47,7 +47,7 @@ async def main(url, kind, shards, batch, target):
         session.create_client("kinesis" if kind == "kinesis" else "dynamodbstreams", **settings) as stream,
         session.create_client("lambda", **settings) as function,
     ):
-        names = [f"shardId-{number:012d}" for number in range(int(shards))]
+        names = [f"shardId-{number:020d}" for number in range(int(shards))]
         await asyncio.gather(*(read(stream, function, kind, name, int(batch), target) for name in names))
 
 

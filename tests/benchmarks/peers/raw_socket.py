@@ -93,7 +93,7 @@ async def main(url, kind, shards, batch, target):
     assert target == "invoke"
     keep_freed_memory()
     gc.freeze()
-    await asyncio.gather(*(read(url, kind, f"shardId-{number:012d}", int(batch)) for number in range(int(shards))))
+    await asyncio.gather(*(read(url, kind, f"shardId-{number:020d}", int(batch)) for number in range(int(shards))))
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -46,7 +46,7 @@ def main(url, kind, shards, batch, target):
     stream = session.client("kinesis" if kind == "kinesis" else "dynamodbstreams", **settings)
     function = session.client("lambda", **settings)
     for number in range(int(shards)):
-        shard = f"shardId-{number:012d}"
+        shard = f"shardId-{number:020d}"
         threading.Thread(target=read, args=(stream, function, kind, shard, int(batch), target)).start()
 
 
