@@ -121,13 +121,9 @@ class Stream:
             case "ListShards":
                 return json.dumps({"Shards": [_shard(number) for number in range(self.load.shards)]}).encode()
             case "DescribeStream":
+                status = "ACTIVE" if self.load.kind == "kinesis" else "ENABLED"
                 shards = [_shard(number) for number in range(self.load.shards)]
-                described = {
-                    "Shards": shards,
-                    "StreamStatus": "ENABLED",
-                    "StreamStatus_": "ACTIVE",
-                    "HasMoreShards": False,
-                }
+                described = {"Shards": shards, "StreamStatus": status, "HasMoreShards": False}
                 return json.dumps({"StreamDescription": described}).encode()
             case "DescribeStreamSummary":
                 summary = {"RetentionPeriodHours": 24, "StreamCreationTimestamp": 1.7e9, "StreamStatus": "ACTIVE"}

@@ -171,4 +171,5 @@ _NAMES = {
     "plain_sdk": "the plain aiobotocore loop",
     "raw_socket": "the raw-socket loop",
     "threads": "boto3 in threads",
+    "async_kinesis": "async-kinesis",
 }

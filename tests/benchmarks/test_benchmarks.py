@@ -34,11 +34,11 @@ def test_the_endpoint_gives_pages_whose_records_go_up(kind):
     assert json.loads(again)["ShardIterator"] == "s|2"
 
 
-@pytest.mark.parametrize("target", ["invoke", "handle"])
-@pytest.mark.parametrize("name", ["poller", "plain_sdk", "threads", "raw_socket"])
+BOTH = [(name, target) for name in ("poller", "plain_sdk", "threads") for target in ("invoke", "handle")]
+
+
+@pytest.mark.parametrize(("name", "target"), [*BOTH, ("raw_socket", "invoke"), ("async_kinesis", "handle")])
 def test_each_peer_does_the_work(name, target):
-    if (name, target) == ("raw_socket", "handle"):
-        pytest.skip("it only invokes")
     found = cost(name, SMALL if target == "invoke" else Work(shards=2, records=50, target="handle"), seconds=1.5)
     assert found.records > 0
     assert found.cpu_seconds > 0
