@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import anyio
+from msgspec.json import encode
 
 from poller.aws import Aws
 from poller.aws_errors import translated
@@ -106,7 +107,7 @@ class DynamoDBSource:
             limit = self._records_max()
             question: dict[str, object] = {"ShardIterator": iterator}
             question |= {} if limit is None else {"Limit": min(limit, _RECORDS_MAX)}
-            response = await self._get_records.send(json_bytes(question))
+            response = await self._get_records.send(encode(question))
             if response is not None and response.status_code == 200:
                 passed = self._pass_through.answer(await response.content)
                 if passed is not None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
+from msgspec.json import encode
 
 from poller.arns import stream_arn
 from poller.aws import Aws
@@ -24,7 +25,7 @@ from poller.ports import Clock, Observer
 from poller.repeating import RepeatedCall
 from poller.rules.aggregation import ALL_HASHES, belonging
 from poller.rules.pacing import KINESIS, KINESIS_BYTES_PER_SECOND, counted_bytes
-from poller.sources.event_json import epoch_seconds, json_bytes, number, sequence_number, text
+from poller.sources.event_json import epoch_seconds, number, sequence_number, text
 from poller.sources.kinesis_pass_through import PassThrough
 from poller.sources.kinesis_records import AGGREGATES_BEGIN, RecordForm, aggregated
 from poller.sources.known_shards import KnownShards, patiently
@@ -120,7 +121,7 @@ class KinesisSource:
         return answer
 
     async def _answer(self, shard: ShardId, question: Mapping[str, object]) -> Answer:
-        response = await self._get_records.send(json_bytes(question))
+        response = await self._get_records.send(encode(question))
         if response is not None and response.status_code == 200:
             passed = self._pass_through.answer(shard, await response.content)
             if passed is not None:

@@ -19,6 +19,11 @@ from poller.sources.polling import Answer
 _PLAIN_TIME = len("1773749999.123"), len("1773749999")
 """How long a time is that has three decimals, and where its point is."""
 
+_BEFORE_KEY = b'{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":'
+_BEFORE_NUMBER = b',"sequenceNumber":"'
+_BEFORE_DATA = b'","data":'
+_BEFORE_TIME = b',"approximateArrivalTimestamp":'
+_BEFORE_DATA_BYTES = len(_BEFORE_KEY + _BEFORE_NUMBER + _BEFORE_DATA)
 _QUOTE, _POINT = b'".'
 
 
@@ -78,29 +83,17 @@ class PassThrough:
         tail, aggregates_begin, join, records = self._tail, self._aggregates_begin, b"".join, []
         length, point = _PLAIN_TIME
         for entry in entries:
-            data, time = bytes(entry.Data), bytes(entry.ApproximateArrivalTimestamp)
+            time = bytes(entry.ApproximateArrivalTimestamp)
             if len(time) != length or time[point] != _POINT:
                 time = _time(time)
-            if not time or data[0] != _QUOTE:
+            key, number = encode(entry.PartitionKey), entry.SequenceNumber.encode()
+            head = (_BEFORE_KEY, key, _BEFORE_NUMBER, number, _BEFORE_DATA, entry.Data)
+            body = join((*head, _BEFORE_TIME, time, before_id, number, tail))
+            data_at = _BEFORE_DATA_BYTES + len(key) + len(number)
+            if not time or body[data_at] != _QUOTE:
                 return None
-            if aggregates_begin is not None and data.startswith(aggregates_begin):
+            if aggregates_begin is not None and body.startswith(aggregates_begin, data_at):
                 return None
-            number = entry.SequenceNumber.encode()
-            body = join(
-                (
-                    b'{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":',
-                    encode(entry.PartitionKey),
-                    b',"sequenceNumber":"',
-                    number,
-                    b'","data":',
-                    data,
-                    b',"approximateArrivalTimestamp":',
-                    time,
-                    before_id,
-                    number,
-                    tail,
-                )
-            )
             records.append(Record(SequenceNumber(entry.SequenceNumber), entry.PartitionKey, float(time), body))
         return tuple(records)
 
