@@ -6,33 +6,32 @@ means: whatever is not as it always is comes back as ``None``, and the SDK and `
 
 from __future__ import annotations
 
-from math import isfinite
-
 from msgspec import Raw, Struct
-from msgspec.json import Decoder, encode
+from msgspec.json import Decoder, Encoder
 
 from poller.model import Record, SequenceNumber, ShardId
 from poller.rules.pacing import counted_bytes
 from poller.sources.event_json import FLAWS, are_sequence_numbers
 from poller.sources.polling import Answer
 
-_PLAIN_TIME = len("1773749999.123"), len("1773749999")
-"""How long a time is that has three decimals, and where its point is."""
+_TIMES = (1e9, 1e10)
+_TIME_CHARACTERS_MAX = len("1773749999.123")
+"""A time in this century that is no longer than that is to the millisecond, as events have it."""
 
 _BEFORE_KEY = b'{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":'
 _BEFORE_NUMBER = b',"sequenceNumber":"'
 _BEFORE_DATA = b'","data":'
 _BEFORE_TIME = b',"approximateArrivalTimestamp":'
 _BEFORE_DATA_BYTES = len(_BEFORE_KEY + _BEFORE_NUMBER + _BEFORE_DATA)
-_QUOTE, _POINT = b'".'
+_QUOTE = ord('"')
 
 
 class _Entry(Struct, gc=False):
     """A record as it comes."""
 
-    SequenceNumber: str
+    SequenceNumber: SequenceNumber
     Data: Raw
-    ApproximateArrivalTimestamp: Raw
+    ApproximateArrivalTimestamp: float
     PartitionKey: str = ""
 
 
@@ -46,6 +45,7 @@ class _Body(Struct, gc=False):
 
 
 _decoder = Decoder(_Body)
+_encode = Encoder().encode
 
 
 class PassThrough:
@@ -79,29 +79,35 @@ class PassThrough:
     def _records(self, shard: ShardId, entries: list[_Entry]) -> tuple[Record, ...] | None:
         if not are_sequence_numbers([entry.SequenceNumber for entry in entries]):
             return None
-        before_id = b'},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":%b:' % encode(shard)[:-1]
+        before_id = b'},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":%b:' % _encode(shard)[:-1]
         tail, aggregates_begin, join, records = self._tail, self._aggregates_begin, b"".join, []
-        length, point = _PLAIN_TIME
+        earliest, latest = _TIMES
         for entry in entries:
-            time = bytes(entry.ApproximateArrivalTimestamp)
-            if len(time) != length or time[point] != _POINT:
-                time = _time(time)
-            key, number = encode(entry.PartitionKey), entry.SequenceNumber.encode()
-            head = (_BEFORE_KEY, key, _BEFORE_NUMBER, number, _BEFORE_DATA, entry.Data)
-            body = join((*head, _BEFORE_TIME, time, before_id, number, tail))
+            arrived_at = entry.ApproximateArrivalTimestamp
+            time = _encode(arrived_at)
+            if len(time) > _TIME_CHARACTERS_MAX or not earliest <= arrived_at < latest:
+                arrived_at = round(arrived_at, 3)
+                time = repr(arrived_at).encode()
+            key, number = _encode(entry.PartitionKey), entry.SequenceNumber.encode()
+            body = join(
+                (
+                    _BEFORE_KEY,
+                    key,
+                    _BEFORE_NUMBER,
+                    number,
+                    _BEFORE_DATA,
+                    entry.Data,
+                    _BEFORE_TIME,
+                    time,
+                    before_id,
+                    number,
+                    tail,
+                )
+            )
             data_at = _BEFORE_DATA_BYTES + len(key) + len(number)
-            if not time or body[data_at] != _QUOTE:
+            if body[data_at] != _QUOTE:
                 return None
             if aggregates_begin is not None and body.startswith(aggregates_begin, data_at):
                 return None
-            records.append(Record(SequenceNumber(entry.SequenceNumber), entry.PartitionKey, float(time), body))
+            records.append(Record(entry.SequenceNumber, entry.PartitionKey, arrived_at, body))
         return tuple(records)
-
-
-def _time(text: bytes) -> bytes:
-    """A time as events have it, to the millisecond; empty if it is none."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        return b""
-    return repr(round(seconds, 3)).encode() if isfinite(seconds) else b""
