@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import floor, isfinite
 
 from msgspec import Raw, Struct
-from msgspec.json import Decoder, encode
+from msgspec.json import Decoder, Encoder
 
 from poller.model import Record, SequenceNumber
 from poller.sources.event_json import FLAWS, are_sequence_numbers, json_bytes
@@ -18,7 +18,7 @@ from poller.sources.polling import Answer
 _STAMP = b'{"ApproximateCreationDateTime":'
 """How a change begins."""
 
-_NONE = Raw(b"{}")
+_NONE = Raw(b"")
 
 
 class _Identity(Struct, gc=False):
@@ -26,26 +26,26 @@ class _Identity(Struct, gc=False):
     PrincipalId: str | None = None
 
 
+class _Change(Struct, gc=False, forbid_unknown_fields=True):
+    """What changed; parts that no event has are for the other way to leave out."""
+
+    SequenceNumber: SequenceNumber
+    Keys: Raw
+    ApproximateCreationDateTime: Raw
+    NewImage: Raw = _NONE
+    OldImage: Raw = _NONE
+    SizeBytes: int | None = None
+    StreamViewType: str | None = None
+
+
 class _Entry(Struct, gc=False):
     """A record as it comes."""
 
     eventID: str
     eventName: str
-    dynamodb: Raw
+    dynamodb: _Change
     eventVersion: str = "1.1"
     userIdentity: _Identity | None = None
-
-
-class _Change(Struct, gc=False, forbid_unknown_fields=True):
-    """What changed; parts that no event has are for the other way to leave out."""
-
-    SequenceNumber: str
-    Keys: Raw
-    ApproximateCreationDateTime: Raw
-    NewImage: Raw = _NONE
-    OldImage: Raw = _NONE
-    SizeBytes: int = 0
-    StreamViewType: str = ""
 
 
 class _Body(Struct, gc=False):
@@ -56,14 +56,17 @@ class _Body(Struct, gc=False):
 
 
 _decoder = Decoder(_Body)
-_changes = Decoder(_Change)
+_encode = Encoder().encode
 
 
 class PassThrough:
     """Renders the records of one stream as events have them, byte for byte where it can (R-EVT-10 to R-EVT-15)."""
 
     def __init__(self, arn: str) -> None:
-        self._origin = b',"eventSource":"aws:dynamodb","awsRegion":%b,"dynamodb":' % json_bytes(arn.split(":")[3])
+        region = json_bytes(arn.split(":")[3])
+        self._origin = (
+            b',"eventSource":"aws:dynamodb","awsRegion":%b,"dynamodb":{"ApproximateCreationDateTime":' % region
+        )
         self._tail = b',"eventSourceARN":%b}' % json_bytes(arn)
 
     def answer(self, body: bytes) -> Answer | None:
@@ -72,48 +75,40 @@ class PassThrough:
             if not body.isascii():
                 body.decode()
             came = _decoder.decode(body)
-            records = self._records(came.Records, [_changes.decode(entry.dynamodb) for entry in came.Records])
         except FLAWS:
             return None
+        records = self._records(came.Records)
         return None if records is None else Answer(records, came.NextShardIterator)
 
-    def _records(self, entries: list[_Entry], changes: list[_Change]) -> tuple[Record, ...] | None:
-        if not are_sequence_numbers([change.SequenceNumber for change in changes]):
+    def _records(self, entries: list[_Entry]) -> tuple[Record, ...] | None:
+        if not are_sequence_numbers([entry.dynamodb.SequenceNumber for entry in entries]):
             return None
         records: list[Record] = []
         stamp, second, arrived_at = b"", b"", 0.0
-        for entry, change in zip(entries, changes, strict=True):
+        for entry in entries:
+            change = entry.dynamodb
             keys, came = bytes(change.Keys), bytes(change.ApproximateCreationDateTime)
             if came != stamp:  # many come in one second
                 stamp = came
                 second, arrived_at = _times(came)
-            if not second or keys[:1] != b"{" or not (_is_item(change.NewImage) and _is_item(change.OldImage)):
+            if not second or keys[:1] != b"{":
                 return None
-            content = bytes(entry.dynamodb)
-            if second is not stamp:
-                if not content.startswith(_STAMP + stamp):
-                    return None
-                content = _STAMP + second + content[len(_STAMP) + len(stamp) :]
-            body = b"".join(
-                (
-                    b'{"eventID":',
-                    encode(entry.eventID),
-                    b',"eventName":',
-                    encode(entry.eventName),
-                    b',"eventVersion":',
-                    encode(entry.eventVersion),
-                    self._origin,
-                    content,
-                    _by(entry.userIdentity),
-                    self._tail,
-                )
-            )
-            records.append(Record(SequenceNumber(change.SequenceNumber), keys, arrived_at, body))
+            parts = [b'{"eventID":', _encode(entry.eventID), b',"eventName":', _encode(entry.eventName)]
+            parts += (b',"eventVersion":', _encode(entry.eventVersion), self._origin, second, b',"Keys":', keys)
+            for name, image in ((b',"NewImage":', change.NewImage), (b',"OldImage":', change.OldImage)):
+                if image is not _NONE:
+                    item = bytes(image)
+                    if item[:1] != b"{":
+                        return None
+                    parts += (name, item)
+            parts += (b',"SequenceNumber":"', change.SequenceNumber.encode(), b'"')
+            if change.SizeBytes is not None:
+                parts += (b',"SizeBytes":', _encode(change.SizeBytes))
+            if change.StreamViewType is not None:
+                parts += (b',"StreamViewType":', _encode(change.StreamViewType))
+            parts += (b"}", _by(entry.userIdentity), self._tail)
+            records.append(Record(change.SequenceNumber, keys, arrived_at, b"".join(parts)))
         return tuple(records)
-
-
-def _is_item(raw: Raw) -> bool:
-    return raw is _NONE or bytes(raw)[:1] == b"{"
 
 
 def _times(text: bytes) -> tuple[bytes, float]:
@@ -135,4 +130,4 @@ def _by(identity: _Identity | None) -> bytes:
     """Who deleted an item, if it was time to live (R-EVT-14)."""
     if identity is None or identity == _Identity():
         return b""
-    return b',"userIdentity":%b' % encode({"type": identity.Type, "principalId": identity.PrincipalId})
+    return b',"userIdentity":%b' % _encode({"type": identity.Type, "principalId": identity.PrincipalId})
