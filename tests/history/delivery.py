@@ -63,6 +63,8 @@ class DeliveryJudge(Judge):
     def trimmed(self, entry: entries.Trimmed) -> None:
         shard = self.shards[entry.shard]
         shard.trimmed.update(entry.numbers)
+        if shard.gap_from is not None:
+            shard.resolved.update(number for number in entry.numbers if number > shard.gap_from)
         if not shard.saved or shard.of_another_stream:  # no reader knows of what was gone before it read anything
             shard.leave_out(entry.numbers)
 
@@ -77,6 +79,7 @@ class DeliveryJudge(Judge):
 
     def attempted(self, entry: entries.Attempted) -> None:
         shard, numbers = self.shards[entry.shard], entry.numbers
+        shard.gap_from = None
         if not shard.unwanted.isdisjoint(numbers):
             self.broken(entry, f"I1 {entry.shard}: delivered although no filter wants it: {numbers}")
         if any(one >= two for one, two in pairwise(numbers)):
@@ -117,6 +120,7 @@ class DeliveryJudge(Judge):
         if untrue:
             self.broken(entry, f"I1 {entry.shard}: reported as trimmed, but still in the stream: {untrue[:10]}")
         shard.resolved.update(lost)
+        shard.gap_from = after if entry.resumed_at is None else None
 
     # What the store says of it
 

@@ -42,6 +42,7 @@ class ShardLedger:
     parents: tuple[str, ...] = ()
     closed: bool = False
     finished: bool = False
+    gap_from: int | None = None  # it was told that a gap begins behind that, and not yet where it ends
     saved: int = 0  # 0 as long as nothing was read for sure
     began: bool = False  # it has its row
     of_another_stream: bool = False  # its row is still the one of a stream that was deleted

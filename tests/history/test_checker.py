@@ -118,6 +118,11 @@ def test_a_good_history_passes():
                 saved("AFTER:1", worker="x", token=2),
             ],
         ),
+        # a gap whose end is not known yet takes in what is trimmed until something is read
+        (
+            None,
+            [*put(1, 2), Trimmed(1.0, "s", (1,)), Gap(1.0, "w", "s", "TRIM_HORIZON", None), Trimmed(2.0, "s", (2,))],
+        ),
         # who deletes a stream gives its records up
         (None, [*put(1), *owns(), Remade(1.0), Began(2.0, "s", "TRIM_HORIZON"), *put(9), *handled(9)]),
         # whose rows may still come of a listing that is older
@@ -164,6 +169,17 @@ def test_what_is_allowed_passes(promises, history):
         ("I1", [*put(1), attempted(1)]),
         ("I1", [*put(1, 2, 3), *handled(1), saved("AFTER:1"), Trimmed(2.0, "s", (2,)), *handled(3)]),
         ("I1", [*put(1, 2), Gap(0.0, "w", "s", "TRIM_HORIZON", 2), *handled(2)]),
+        (
+            "I1",
+            [
+                *put(1, 2, 3),
+                *handled(1),
+                saved("AFTER:1"),
+                Gap(1.0, "w", "s", "AFTER:1", None),
+                *handled(2),
+                Trimmed(2.0, "s", (3,)),
+            ],
+        ),
         ("I1", [*put(1, at=3.0), Began(2.0, "s", "AT_TIMESTAMP:2.0")]),
         # a destination that was not told
         ("I1", [*put(1), discarded(1, delivered=True)]),

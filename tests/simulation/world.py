@@ -121,7 +121,7 @@ class World:
                 async with anyio.create_task_group() as acting:
                     for actor in actors:
                         acting.start_soon(actor)
-            self.faults.on = False
+            self.faults.on, self._crash = False, None
             self.stream.page_records = 100  # no small page may be what keeps a backlog
             await self._all_resolved(RESOLVED_WITHIN_SECONDS, "I9 not resolved in the time without faults")
             for shard in self.stream.open_shards():
