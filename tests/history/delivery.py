@@ -79,7 +79,8 @@ class DeliveryJudge(Judge):
 
     def attempted(self, entry: entries.Attempted) -> None:
         shard, numbers = self.shards[entry.shard], entry.numbers
-        shard.gap_from = None
+        if shard.gap_from is not None and numbers and numbers[-1] > shard.gap_from:
+            shard.gap_from = None
         if not shard.unwanted.isdisjoint(numbers):
             self.broken(entry, f"I1 {entry.shard}: delivered although no filter wants it: {numbers}")
         if any(one >= two for one, two in pairwise(numbers)):
