@@ -13,10 +13,10 @@ from statistics import median
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.measuring import Certificates, Cost, Endpoint, Work, certificates, cost, running
 
-KINESIS = Work(shards=8)
-DYNAMODB = Work(kind="dynamodb", shards=4, records=1000, size=600)
+KINESIS = Work(shards=48)
+DYNAMODB = Work(kind="dynamodb", shards=16, records=1000, size=600)
 IN_PROCESS = replace(KINESIS, target="handle")
-IDLE = Work(shards=300, pages=0)
+IDLE = Work(shards=1000, pages=0)
 _MIB = 1024 * 1024
 _LIMIT = {"raw_socket": 0.75}
 
