@@ -36,6 +36,7 @@ from poller.observers.metrics import Metrics
 from poller.opening import function_arn, open_aws, open_destination, open_source, open_store, open_target
 from poller.ports import Clock, Observer, Store, Target
 from poller.rules.leasing import LeaseTimes
+from poller.rules.pacing import records_at_a_time
 
 TargetWrapper = Callable[[EventSourceMapping, Target], Target]
 """Puts something around a mapping's target, such as a count of what is delivered."""
@@ -102,7 +103,7 @@ async def run_worker(
         aws = await opened.enter_async_context(aclosing(open_aws(settings.aws)))
         enabled = [mapping for mapping in settings.mappings if mapping.enabled]
         # Targets first: a handler that cannot be loaded is what a user most likely has to mend.
-        targets = [wrap_target(mapping, open_target(mapping, settings, aws)) for mapping in enabled]
+        targets = [wrap_target(mapping, open_target(mapping, settings, aws, clock)) for mapping in enabled]
         for target in targets:
             await opened.enter_async_context(aclosing(target))
         shared = _Shared(
@@ -160,7 +161,7 @@ async def _supervisor(
     observer = fan_out(status.hear, shared.observer)  # what the source tells counts for the status too
 
     def records_max() -> int | None:
-        return mapping.batch.batch_size * mapping.lanes if shared.memory.is_short else None
+        return records_at_a_time(mapping.batch.batch_size, mapping.lanes, short_of_memory=shared.memory.is_short)
 
     source = open_source(mapping, shared.aws, observer, shared.clock, shared.random, shared.identity, records_max)
     await opened.enter_async_context(aclosing(source))

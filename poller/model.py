@@ -88,7 +88,7 @@ def precedes(earlier: Position, later: Position) -> bool:
     return earlier.place < later.place
 
 
-def in_order(json_text: bytes) -> str:
+def _in_order(json_text: bytes) -> str:
     """Compact JSON with names in order and nothing beyond ASCII: the same for the same value, for ever (R-PAR-3)."""
     return json.dumps(json.loads(json_text), sort_keys=True, separators=(",", ":"))
 
@@ -114,7 +114,7 @@ class Record(Struct, frozen=True, gc=False):
     @property
     def ordering_key(self) -> str:
         """The partition key of Kinesis, or the item's key of DynamoDB as JSON, in the one form that it always has."""
-        return self.key if isinstance(self.key, str) else in_order(self.key)
+        return self.key if isinstance(self.key, str) else _in_order(self.key)
 
     @property
     def place(self) -> Place:

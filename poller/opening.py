@@ -75,12 +75,12 @@ def open_source(
     return source
 
 
-def open_target(mapping: EventSourceMapping, settings: Settings, aws: Aws) -> Target:
+def open_target(mapping: EventSourceMapping, settings: Settings, aws: Aws, clock: Clock) -> Target:
     """A [functions.*] entry if there is one of that name, else the Lambda function. Raises `ConfigError`."""
     function, arn = settings.functions.get(mapping.function_name), function_arn(mapping, settings)
     target: Target
     if function is None:
-        target = _load(LAMBDA)(aws, function_name=mapping.function_name, region=arn.split(":")[3])
+        target = _load(LAMBDA)(aws, function_name=mapping.function_name, region=arn.split(":")[3], clock=clock)
     elif function.handler is not None:
         target = _python_target(function, function.handler, arn, settings.path)
     else:

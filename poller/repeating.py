@@ -15,7 +15,7 @@ from botocore import xform_name
 from botocore.awsrequest import AWSPreparedRequest
 
 from poller.aws import Aws
-from poller.clock import SystemClock
+from poller.ports import Clock
 from poller.signing import SignedRequest, learned
 
 _DOUBTFUL = frozenset({301, 302, 307, 308, 401, 403})
@@ -46,6 +46,7 @@ class RepeatedCall:
         operation: str,
         *,
         region: str | None,
+        clock: Clock,
         read_timeout_seconds: float = 30.0,
         streamed: bool = False,
     ) -> None:
@@ -53,7 +54,7 @@ class RepeatedCall:
         self._client = service, region, read_timeout_seconds
         self._operation = operation
         self._method = xform_name(operation)
-        self._clock = SystemClock()  # the services compare it with theirs
+        self._clock = clock
         self._streamed = streamed
         self._seen: Any = None
         self._request: SignedRequest | None = None

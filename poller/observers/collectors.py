@@ -24,7 +24,7 @@ class Shards(Collector):
     Of each age the largest and the sum in a mapping are always told, that of each shard up to ``series_max`` shards.
     """
 
-    def __init__(self, ages: ShardAges, mappings: Iterable[str], series_max: int) -> None:
+    def __init__(self, ages: ShardAges, mappings: Iterable[str], series_max: float) -> None:
         self._ages = ages
         self._mappings = mappings
         self._series_max = series_max

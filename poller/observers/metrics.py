@@ -95,7 +95,7 @@ class Metrics:
         clock: Clock,
         *,
         version: str,
-        shard_series_max: int = 200,
+        shard_series_max: float = float("inf"),
         registry: CollectorRegistry | None = None,
     ) -> None:
         if registry is None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 
 from poller.mapping import BatchPolicy
 from poller.model import Record
-from poller.rules.envelope import frame_bytes, shares_bytes
+from poller.rules.envelope import COMMA, frame_bytes, shares_bytes
 
 _NO_BORDER = float("inf")
 
@@ -44,15 +45,6 @@ class Batcher:
             or (self._border < _NO_BORDER and any(each.arrived_at >= self._border for each in self._waiting))
         )
 
-    @property
-    def _is_one_batch(self) -> bool:
-        """Whether all that waits fits into one batch, as it mostly does."""
-        return (
-            len(self._waiting) <= self._policy.batch_size
-            and self._frame_bytes + self._bytes - 1 <= self._policy.payload_bytes_max
-            and self._border == _NO_BORDER
-        )
-
     def fit(self, frame_bytes: int, border: float) -> None:
         """From now on a batch leaves room for so many bytes, and holds no record that arrived at ``border`` or later.
 
@@ -81,23 +73,24 @@ class Batcher:
         """
         if not flush and now < self.due_at():
             return ()
-        if self._is_one_batch:
-            everything = tuple(self._waiting)
-            self._waiting.clear()
-            self._bytes = 0
-            return everything
-        batch: list[Record] = []
-        size = self._frame_bytes - 1  # as the first record has no comma
-        while self._waiting and len(batch) < self._policy.batch_size:
-            record = self._waiting[0]
-            share = shares_bytes((record,))
-            if batch and (size + share > self._policy.payload_bytes_max or record.arrived_at >= self._border):
-                break
-            size += share
-            self._bytes -= share
-            batch.append(self._waiting.popleft())
-        return tuple(batch)
+        batch = tuple(islice(self._waiting, self._fitting()))
+        for _ in batch:
+            self._waiting.popleft()
+        self._bytes -= shares_bytes(batch)
+        return batch
 
     def reopen(self, now: float) -> None:
         """A new window for what was left over, once the previous invocation is complete (R-BATCH-4, R-BATCH-5)."""
         self._opened_at = now
+
+    def _fitting(self) -> int:
+        """How many of those that wait make the next batch; mostly all."""
+        count, most = min(len(self._waiting), self._policy.batch_size), self._policy.payload_bytes_max
+        size = self._frame_bytes - 1  # as the first record has no comma
+        if count == len(self._waiting) and size + self._bytes <= most and self._border == _NO_BORDER:
+            return count
+        for number, record in enumerate(islice(self._waiting, count)):
+            size += len(record.body) + len(COMMA)
+            if number and (size > most or record.arrived_at >= self._border):
+                return number
+        return count

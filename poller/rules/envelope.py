@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from poller.model import Record, ShardId, Window
 from poller.rules.timestamps import iso_seconds
 
-_HEAD, _COMMA = b'{"Records":[', b","
+_HEAD, COMMA = b'{"Records":[', b","
 TAIL = b"]}"
 """What ends an event without a window."""
 
 
 def render(records: Sequence[Record], tail: bytes = TAIL) -> bytes:
     """The event as UTF-8 JSON."""
-    return _HEAD + _COMMA.join([record.body for record in records]) + tail
+    return _HEAD + COMMA.join([record.body for record in records]) + tail
 
 
 def frame_bytes(tail: bytes = TAIL) -> int:
@@ -25,7 +25,7 @@ def frame_bytes(tail: bytes = TAIL) -> int:
 
 def shares_bytes(records: Sequence[Record]) -> int:
     """What records add to an event, with a comma for each; the first record's is one byte too many."""
-    return size_bytes(records) + len(_COMMA) * len(records)
+    return size_bytes(records) + len(COMMA) * len(records)
 
 
 def size_bytes(records: Sequence[Record]) -> int:

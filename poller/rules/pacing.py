@@ -52,6 +52,11 @@ DYNAMODB = Pace(idle_seconds=0.25, busy_seconds=0.1, iterator_seconds=840.0)
 """R-DDB-1; an iterator lives 15 minutes (R-DDB-2)."""
 
 
+def records_at_a_time(batch_size: int, lanes: int, *, short_of_memory: bool) -> int | None:
+    """How many records an answer shall hold: a batch for each lane if memory is short, else all (``None``)."""
+    return batch_size * lanes if short_of_memory else None
+
+
 def counted_bytes(characters: Sequence[int]) -> int:
     """What Kinesis counts of records with so many characters of base64 and keys: three quarters, about."""
     return sum(characters) * 3 // 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from random import Random
@@ -63,7 +62,7 @@ class DynamoDBSource:
         self._observer = observer
         self._random = random
         self._records_max = records_max
-        self._get_records = RepeatedCall(aws, "dynamodbstreams", "GetRecords", region=self._region)
+        self._get_records = RepeatedCall(aws, "dynamodbstreams", "GetRecords", region=self._region, clock=clock)
         self._pass_through = PassThrough(arn)
         self._form = RecordForm(arn, clock)
         self._known = KnownShards(self._list_shards)
@@ -180,8 +179,7 @@ class RecordForm:
         if identity:  # a deletion by time to live (R-EVT-14)
             event["userIdentity"] = {"type": identity.get("Type"), "principalId": identity.get("PrincipalId")}
         event["eventSourceARN"] = self._arn
-        key = json.dumps(change["Keys"], sort_keys=True, separators=(",", ":"))
-        return Record(number, key, float(arrived_at), json_bytes(event))
+        return Record(number, json_bytes(change["Keys"]), float(arrived_at), json_bytes(event))
 
 
 def _change(raw: Mapping[str, Any], created_at: float) -> dict[str, object]:

@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder, Encoder
 
 from poller.model import Record, SequenceNumber
-from poller.sources.event_json import FLAWS, are_sequence_numbers, json_bytes
+from poller.sources.event_json import are_sequence_numbers, decoded, json_bytes
 from poller.sources.polling import Answer
 
 _STAMP = b'{"ApproximateCreationDateTime":'
@@ -71,14 +71,9 @@ class PassThrough:
 
     def answer(self, body: bytes) -> Answer | None:
         """What an answer says; ``None`` if it is not as the service's answers are."""
-        try:
-            if not body.isascii():
-                body.decode()
-            came = _decoder.decode(body)
-        except FLAWS:
-            return None
-        records = self._records(came.Records)
-        return None if records is None else Answer(records, came.NextShardIterator)
+        came = decoded(_decoder, body)
+        records = None if came is None else self._records(came.Records)
+        return None if came is None or records is None else Answer(records, came.NextShardIterator)
 
     def _records(self, entries: list[_Entry]) -> tuple[Record, ...] | None:
         if not are_sequence_numbers([entry.dynamodb.SequenceNumber for entry in entries]):

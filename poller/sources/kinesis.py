@@ -68,7 +68,7 @@ class KinesisSource:
         self._random = random
         self._records_max = records_max
         self._deaggregate = deaggregate
-        self._get_records = RepeatedCall(aws, "kinesis", "GetRecords", region=self._region)
+        self._get_records = RepeatedCall(aws, "kinesis", "GetRecords", region=self._region, clock=clock)
         self._form = RecordForm(arn, invoke_identity_arn, clock)
         self._pass_through = PassThrough(self._form.tail, AGGREGATES_BEGIN if deaggregate else None)
         self._known = KnownShards(self._list_shards)

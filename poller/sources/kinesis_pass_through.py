@@ -11,18 +11,15 @@ from msgspec.json import Decoder, Encoder
 
 from poller.model import Record, SequenceNumber, ShardId
 from poller.rules.pacing import counted_bytes
-from poller.sources.event_json import FLAWS, are_sequence_numbers
+from poller.sources.event_json import are_sequence_numbers, decoded
+from poller.sources.kinesis_records import BEFORE_DATA, BEFORE_ID, BEFORE_KEY, BEFORE_NUMBER, BEFORE_TIME
 from poller.sources.polling import Answer
 
 _TIMES = (1e9, 1e10)
 _TIME_CHARACTERS_MAX = len("1773749999.123")
 """A time in this century that is no longer than that is to the millisecond, as events have it."""
 
-_BEFORE_KEY = b'{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":'
-_BEFORE_NUMBER = b',"sequenceNumber":"'
-_BEFORE_DATA = b'","data":'
-_BEFORE_TIME = b',"approximateArrivalTimestamp":'
-_BEFORE_DATA_BYTES = len(_BEFORE_KEY + _BEFORE_NUMBER + _BEFORE_DATA)
+_BEFORE_DATA_BYTES = len(BEFORE_KEY + BEFORE_NUMBER + BEFORE_DATA)
 _QUOTE = ord('"')
 
 
@@ -51,23 +48,18 @@ _encode = Encoder().encode
 class PassThrough:
     """Renders the records of one stream as events have them, byte for byte where it can (R-EVT-1, R-EVT-2).
 
-    ``tail`` is what follows an event's own fields, with its first comma. ``aggregates_begin`` is how the data begins
-    that is to be opened instead, ``None`` if none is.
+    ``tail`` is what follows the sequence number at the end of an event's own fields. ``aggregates_begin`` is how the
+    data begins that is to be opened instead, ``None`` if none is.
     """
 
     def __init__(self, tail: bytes, aggregates_begin: bytes | None) -> None:
-        self._tail = b'"' + tail
+        self._tail = tail
         self._aggregates_begin = aggregates_begin
 
     def answer(self, shard: ShardId, body: bytes) -> Answer | None:
         """What an answer says; ``None`` if it is not as the service's are, or holds what may be an aggregate."""
-        try:
-            if not body.isascii():
-                body.decode()
-            came = _decoder.decode(body)
-        except FLAWS:
-            return None
-        if came.ChildShards is not None:  # the shard's end, which comes once
+        came = decoded(_decoder, body)
+        if came is None or came.ChildShards is not None:  # which come once, at the shard's end
             return None
         records = self._records(shard, came.Records)
         if records is None:
@@ -79,7 +71,7 @@ class PassThrough:
     def _records(self, shard: ShardId, entries: list[_Entry]) -> tuple[Record, ...] | None:
         if not are_sequence_numbers([entry.SequenceNumber for entry in entries]):
             return None
-        before_id = b'},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":%b:' % _encode(shard)[:-1]
+        before_id = BEFORE_ID + _encode(shard)[:-1] + b":"
         tail, aggregates_begin, join, records = self._tail, self._aggregates_begin, b"".join, []
         earliest, latest = _TIMES
         for entry in entries:
@@ -91,13 +83,13 @@ class PassThrough:
             key, number = _encode(entry.PartitionKey), entry.SequenceNumber.encode()
             body = join(
                 (
-                    _BEFORE_KEY,
+                    BEFORE_KEY,
                     key,
-                    _BEFORE_NUMBER,
+                    BEFORE_NUMBER,
                     number,
-                    _BEFORE_DATA,
+                    BEFORE_DATA,
                     entry.Data,
-                    _BEFORE_TIME,
+                    BEFORE_TIME,
                     time,
                     before_id,
                     number,

@@ -14,6 +14,13 @@ from poller.sources.event_json import epoch_seconds, json_bytes, sequence_number
 _MAGIC_TEXT = base64.b64encode(MAGIC).decode()[: len(MAGIC) * 8 // 6]
 """How the base64 of an aggregate begins: as many characters as no later byte has a part in."""
 
+BEFORE_KEY = b'{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":'
+BEFORE_NUMBER = b',"sequenceNumber":"'
+BEFORE_DATA = b'","data":'
+BEFORE_TIME = b',"approximateArrivalTimestamp":'
+BEFORE_ID = b'},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":'
+"""What stands between the parts of an event (R-EVT-1)."""
+
 AGGREGATES_BEGIN = f'"{_MAGIC_TEXT}'.encode()
 """The same as it comes, in JSON."""
 
@@ -29,7 +36,7 @@ class RecordForm:
             "awsRegion": arn.split(":")[3],
             "eventSourceARN": arn,
         }
-        self.tail = b"," + json_bytes(tail)[1:]
+        self.tail = b'",' + json_bytes(tail)[1:]
 
     def record(self, shard: ShardId, raw: Mapping[str, Any]) -> Record:
         """Raises `KeyError`, `TypeError` or `ValueError` if the answer is not what the service promises.
@@ -60,16 +67,11 @@ class RecordForm:
     def _record(
         self, shard: ShardId, number: SequenceNumber, arrived_at: float, key: str, data: str, inner: int | None
     ) -> Record:
-        body = (
-            b'{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":%b,"sequenceNumber":"%b","data":%b,'
-            b'"approximateArrivalTimestamp":%b},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":%b%b'
-        ) % (
-            json_bytes(key),
-            number.encode(),
-            json_bytes(data),
-            repr(arrived_at).encode(),
-            json_bytes(f"{shard}:{number}"),
-            self.tail,
+        body = b"".join(
+            (
+                *(BEFORE_KEY, json_bytes(key), BEFORE_NUMBER, number.encode(), BEFORE_DATA, json_bytes(data)),
+                *(BEFORE_TIME, repr(arrived_at).encode(), BEFORE_ID, json_bytes(f"{shard}:{number}")[:-1], self.tail),
+            )
         )
         return Record(number, key, arrived_at, body, inner)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiobotocore.response import AioStreamingBody  # type: ignore[attr-defined]  # of which its stubs know nothing
@@ -21,6 +22,7 @@ from poller.invocation import (
     Response,
     Succeeded,
 )
+from poller.ports import Clock
 from poller.repeating import RepeatedCall
 from poller.targets.answers import PART_BYTES, Unreadable, in_short, read_answer, retry_after_seconds
 
@@ -43,7 +45,7 @@ class LambdaTarget:
     ``region`` is the function's. See `poller.ports.Target`.
     """
 
-    def __init__(self, aws: Aws, *, function_name: str, region: str) -> None:
+    def __init__(self, aws: Aws, *, function_name: str, region: str, clock: Clock) -> None:
         self._function_name = function_name
         self._question = {"FunctionName": function_name, "InvocationType": "RequestResponse"}
         managed = function_name.endswith(_MANAGED)
@@ -52,6 +54,7 @@ class LambdaTarget:
             "lambda",
             "Invoke",
             region=region,
+            clock=clock,
             read_timeout_seconds=MANAGED_READ_TIMEOUT_SECONDS if managed else READ_TIMEOUT_SECONDS,
             streamed=True,
         )
@@ -60,56 +63,33 @@ class LambdaTarget:
         try:
             response = await self._invoke.send(invocation.payload)
             if response is None or response.status_code != 200:
-                question = {**self._question, "Payload": invocation.payload}
-                return await _outcome(_by_sdk(await self._invoke.ask(question, response)))
+                answer = await self._invoke.ask({**self._question, "Payload": invocation.payload}, response)
+                metadata, payload = answer["ResponseMetadata"], answer["Payload"]
+                status, headers = metadata["HTTPStatusCode"], metadata["HTTPHeaders"]
+            else:
+                status, headers = response.status_code, response.headers
+                payload = AioStreamingBody(response.raw, headers.get("content-length"))
         except (SourceGone, Unavailable) as problem:  # no client: no credentials, no region
             return NotInvoked(str(problem))
         except AWS_ERRORS as error:
             return _refusal(error, self._function_name)
-        return await _outcome(_by_wire(response))
+        return await _outcome(status, headers, payload)
 
     async def aclose(self) -> None:
         """Nothing to do: the client is the door's."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """The function ran, and this is what is known of it before its own words are read."""
-
-    response: Response
-    encoding: str
-    body: Any
-
-
-def _by_wire(response: Any) -> _Answer:
-    headers = response.headers
-    head = Response(
-        status_code=response.status_code,
+async def _outcome(status: int, headers: Mapping[str, str], payload: Any) -> Outcome:
+    """The function ran; whatever becomes of its ``payload``, which is still to be read, it was an attempt."""
+    response = Response(
+        status_code=status,
         executed_version=headers.get("x-amz-executed-version") or "$LATEST",
         function_error=headers.get("x-amz-function-error") or None,
-        request_id=headers.get("x-amzn-requestid", ""),
+        request_id=headers.get("x-amzn-requestid", ""),  # Lambda chooses it (R-INV-5)
     )
-    body = AioStreamingBody(response.raw, headers.get("content-length"))
-    return _Answer(head, headers.get("content-encoding", ""), body)
-
-
-def _by_sdk(answer: dict[str, Any]) -> _Answer:
-    metadata = answer["ResponseMetadata"]
-    head = Response(
-        status_code=answer.get("StatusCode", 200),
-        executed_version=answer.get("ExecutedVersion") or "$LATEST",
-        function_error=answer.get("FunctionError") or None,
-        request_id=metadata.get("RequestId", ""),  # Lambda chooses it (R-INV-5)
-    )
-    return _Answer(head, metadata.get("HTTPHeaders", {}).get("content-encoding", ""), answer["Payload"])
-
-
-async def _outcome(answer: _Answer) -> Outcome:
-    """Whatever becomes of the rest of an answer, it was an attempt."""
-    response = answer.response
     try:
-        async with answer.body as stream:
-            body = await read_answer(stream.iter_chunks(PART_BYTES), answer.encoding)
+        async with payload as stream:
+            body = await read_answer(stream.iter_chunks(PART_BYTES), headers.get("content-encoding", ""))
     except Unreadable as problem:
         kind = response.function_error or UNHANDLED.function_error
         return FunctionFailed(str(problem), replace(response, function_error=kind))

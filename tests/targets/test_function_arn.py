@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from poller.arns import lambda_arn
+from poller.clock import SystemClock
 from poller.config import AwsSettings, FunctionSettings, Settings, WorkerSettings
 from poller.invocation import Invocation, Succeeded
 from poller.opening import function_arn, open_aws, open_target
@@ -105,7 +106,7 @@ async def test_a_handler_is_told_the_arn_that_a_failure_document_would_name():
     """R-PORT-6."""
     function = FunctionSettings("handle-orders", f"{__name__}:where_the_context_says", None)
     given, made = settings(functions=[function]), calling("handle-orders")
-    async with aclosing(open_aws(given.aws)) as aws, aclosing(open_target(made, given, aws)) as target:
+    async with aclosing(open_aws(given.aws)) as aws, aclosing(open_target(made, given, aws, SystemClock())) as target:
         outcome = await target.invoke(Invocation("id", b"{}"))
     assert outcome == Succeeded(f'"{function_arn(made, given)}"'.encode())
 
@@ -132,6 +133,9 @@ async def test_a_lambda_function_is_invoked_in_the_region_of_its_arn(name, regio
 
     async with endpoint(answer) as url:
         given = settings(region, endpoint_url=url[: -len("/orders")])
-        async with aclosing(open_aws(given.aws)) as aws, aclosing(open_target(calling(name), given, aws)) as target:
+        async with (
+            aclosing(open_aws(given.aws)) as aws,
+            aclosing(open_target(calling(name), given, aws, SystemClock())) as target,
+        ):
             assert await target.invoke(Invocation("id", b"{}")) == Succeeded(b"{}")
     assert seen == [signed_for] == [function_arn(calling(name), given).split(":")[3]]

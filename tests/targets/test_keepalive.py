@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from poller.aws import Aws
+from poller.clock import SystemClock
 from poller.invocation import Invocation, Succeeded
 from poller.keepalive import kept_alive
 from poller.targets import lambda_function
@@ -44,7 +45,7 @@ async def test_both_ways_to_invoke_use_such_sockets(monkeypatch):
         async with aclosing(HttpTarget(url, timeout_seconds=5)) as target:
             assert isinstance(await target.invoke(Invocation("id", b"{}")), Succeeded)
         async with aclosing(Aws(endpoint_url=url.rpartition("/")[0])) as aws:
-            target = LambdaTarget(aws, function_name="f", region="us-east-1")
+            target = LambdaTarget(aws, function_name="f", region="us-east-1", clock=SystemClock())
             assert isinstance(await target.invoke(Invocation("id", b"{}")), Succeeded)
     assert len(made) == 2
 
@@ -61,5 +62,7 @@ async def test_a_function_is_waited_for_as_long_as_it_may_run(name, seconds):
             raise lambda_function.Unavailable("no client")
 
     asked = Asked()
-    await LambdaTarget(asked, function_name=name, region="us-east-1").invoke(Invocation("id", b"{}"))
+    await LambdaTarget(asked, function_name=name, region="us-east-1", clock=SystemClock()).invoke(
+        Invocation("id", b"{}")
+    )
     assert asked.seconds == seconds

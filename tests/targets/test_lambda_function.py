@@ -16,6 +16,7 @@ from aiohttp import web
 from botocore.session import Session
 
 from poller.aws import Aws
+from poller.clock import SystemClock
 from poller.invocation import UNHANDLED, FunctionFailed, Invocation, NotInvoked, PayloadTooLarge, Response, Succeeded
 from poller.targets import lambda_function
 from poller.targets.answers import ANSWER_BYTES_MAX, TOO_LARGE
@@ -42,7 +43,7 @@ CALLS = 1
 
 async def invoke_at(url, function_name="orders", calls=1, **options):
     async with aclosing(Aws(endpoint_url=url[: -len("/orders")], **options)) as aws:
-        target = LambdaTarget(aws, function_name=function_name, region="eu-west-1")
+        target = LambdaTarget(aws, function_name=function_name, region="eu-west-1", clock=SystemClock())
         for _ in range(calls - 1):
             assert isinstance(await target.invoke(Invocation("request-0", b"{}")), Succeeded)
         return await target.invoke(Invocation("request-1", b'{"Records":[]}'))
@@ -68,7 +69,7 @@ async def invoke_each(answers):
         return next(left)
 
     async with endpoint(give) as url, aclosing(Aws(endpoint_url=url[: -len("/orders")])) as aws:
-        target = LambdaTarget(aws, function_name="orders", region="us-east-1")
+        target = LambdaTarget(aws, function_name="orders", region="us-east-1", clock=SystemClock())
         return [await target.invoke(Invocation("request-1", b'{"Records":[]}')) for _ in answers]
 
 
@@ -335,7 +336,7 @@ async def test_one_connection_serves_many_invocations():
         endpoint(answer) as url,
         aclosing(Aws(endpoint_url=url[: -len("/orders")])) as aws,
     ):
-        target = LambdaTarget(aws, function_name="orders", region="us-east-1")
+        target = LambdaTarget(aws, function_name="orders", region="us-east-1", clock=SystemClock())
         for _ in range(3):
             assert await target.invoke(Invocation("id", b"{}")) == Succeeded(b"{}")
     assert len(peers) == 1

@@ -144,8 +144,8 @@ def the_sdk_retries_by_itself(patch):
 def function_error_ignored(patch):
     outcome = lambda_function._outcome
 
-    async def hopeful(answer):
-        came = await outcome(answer)
+    async def hopeful(*answer):
+        came = await outcome(*answer)
         return Succeeded(b"", Response()) if isinstance(came, FunctionFailed) else came
 
     patch.setattr(lambda_function, "_outcome", hopeful)

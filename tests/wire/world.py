@@ -94,7 +94,7 @@ class WireWorld(World):
         )
 
     def target(self, life: Life) -> Target:
-        target = LambdaTarget(clients(), function_name="handler", region=REGION)
+        target = LambdaTarget(clients(), function_name="handler", region=REGION, clock=life.clock)
         target._invoke._client = "lambda", REGION, FUNCTION_TIMEOUT_SECONDS
         self.outcomes[life.name] = outcomes = Counter()
         return CountedTarget(target, outcomes, life)

@@ -12,8 +12,7 @@ import sys
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
-from tests.benchmarks.peers.events import FUNCTION, STREAM, TABLE, dynamodb_event, kinesis_event
-from tests.benchmarks.peers.plain_values import plain
+from tests.benchmarks.peers.events import FUNCTION, STREAM, TABLE, payloads
 
 
 def handler(event, context):
@@ -27,10 +26,7 @@ async def read(stream, function, kind, shard, batch, target):
     while True:
         page = await stream.get_records(ShardIterator=iterator)
         iterator, raws = page["NextShardIterator"], page["Records"]
-        for first in range(0, len(raws), batch):
-            part = raws[first : first + batch]
-            event = kinesis_event(shard, part) if kind == "kinesis" else dynamodb_event(part)
-            payload = json.dumps(event, default=plain)
+        for payload in payloads(kind, shard, raws, batch):
             if target == "handle":
                 handler(json.loads(payload), None)
             else:

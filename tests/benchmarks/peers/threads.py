@@ -13,8 +13,7 @@ import time
 import boto3
 from botocore.config import Config
 
-from tests.benchmarks.peers.events import FUNCTION, STREAM, TABLE, dynamodb_event, kinesis_event
-from tests.benchmarks.peers.plain_values import plain
+from tests.benchmarks.peers.events import FUNCTION, STREAM, TABLE, payloads
 
 
 def handler(event, context):
@@ -28,10 +27,7 @@ def read(stream, function, kind, shard, batch, target):
     while True:
         page = stream.get_records(ShardIterator=iterator)
         iterator, raws = page["NextShardIterator"], page["Records"]
-        for first in range(0, len(raws), batch):
-            part = raws[first : first + batch]
-            event = kinesis_event(shard, part) if kind == "kinesis" else dynamodb_event(part)
-            payload = json.dumps(event, default=plain)
+        for payload in payloads(kind, shard, raws, batch):
             if target == "handle":
                 handler(json.loads(payload), None)
             else:
