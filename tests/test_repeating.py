@@ -59,7 +59,8 @@ def test_what_is_signed_again_is_signed_as_by_the_sdk(path, headers, bodies, cre
 
 def test_the_headers_of_a_request_are_those_of_the_sdk_but_for_what_belongs_to_one_call():
     url = "https://kinesis.eu-west-1.amazonaws.com/"
-    sent = {"X-Amz-Target": "Kinesis_20131202.GetRecords", "User-Agent": "me", "amz-sdk-invocation-id": "one-call"}
+    lasting = {"X-Amz-Target": "Kinesis_20131202.GetRecords", "User-Agent": "me"}
+    sent = {**lasting, "amz-sdk-invocation-id": "one-call", "amz-sdk-request": "attempt=1"}
     request = learned("POST", url, dict(signed_by_the_sdk(url, sent, b"{}", ROLE).headers), b"{}", ROLE)
     headers = request.sign(b"{}", OTHER, 1789651658.9)
     authorization = headers.pop("Authorization")

@@ -61,7 +61,7 @@ def new_worker(
     owner="w/1",
     drain_seconds=25.0,
     seed=1,
-    waiting_bytes_max=float("inf"),
+    memory=None,
 ):
     """A worker of one mapping, with the lease times of production."""
     made, clock = mapping or a_mapping(), VirtualClock()
@@ -79,7 +79,7 @@ def new_worker(
         clock=clock,
         random=Random(seed),
         times=LeaseTimes(),
-        memory=Budget(waiting_bytes_max),
+        memory=memory or Budget(),
     )
     return Worker(owner=WorkerId(owner), supervisors=[supervisor], observer=heard, drain_seconds=drain_seconds)
 

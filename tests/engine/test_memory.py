@@ -13,7 +13,6 @@ from poller.mapping import BatchPolicy
 from poller.model import Shard, ShardId
 from poller.stores.memory import MemoryStore
 from tests.builders import records
-from tests.engine import running
 from tests.engine.running import a_mapping, new_worker
 from tests.fakes import Heard, ScriptedSource, ScriptedTarget
 from tests.virtual import VirtualClock, run_virtually
@@ -38,8 +37,8 @@ def test_a_budget_is_short_while_all_shards_together_hold_as_much():
     assert budget.held_bytes == 0
 
 
-def two_shards(waiting_bytes_max, pages=6):
-    """Runs a minute in which the first shard's function always fails; the pages of both are read one by one."""
+def two_shards(budget, pages=6):
+    """Runs two minutes in which the first shard's function always fails; the pages of both are read one by one."""
     source = ScriptedSource(Shard(STUCK), Shard(WELL))
     for number in range(pages):
         source.add(records(*range(10 * number + 1, 10 * number + 6)), shard=STUCK)
@@ -51,9 +50,7 @@ def two_shards(waiting_bytes_max, pages=6):
     async def main():
         heard, target, stop = Heard(), ScriptedTarget(answer), anyio.Event()
         mapping = a_mapping(batch=BatchPolicy(batch_size=100, window_seconds=5))
-        worker = new_worker(
-            source, target, MemoryStore(VirtualClock()), heard, mapping=mapping, waiting_bytes_max=waiting_bytes_max
-        )
+        worker = new_worker(source, target, MemoryStore(VirtualClock()), heard, mapping=mapping, memory=budget)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(worker.run, stop)
             await anyio.sleep(120)
@@ -66,23 +63,36 @@ def two_shards(waiting_bytes_max, pages=6):
 
 
 def test_with_room_a_shard_reads_on_while_its_records_wait():
-    assert two_shards(float("inf"))[0] == {STUCK: 6, WELL: 6}
+    assert two_shards(Budget())[0] == {STUCK: 6, WELL: 6}
 
 
 def test_without_room_it_reads_on_when_it_is_done_and_holds_up_no_other():
-    read, handled = two_shards(1)
+    read, handled = two_shards(Budget(1))
     assert read == {STUCK: 1, WELL: 6}
     assert len(handled) == 30
 
 
-def test_what_a_reader_held_is_given_back_when_it_ends(monkeypatch):
-    budgets = []
+def test_what_a_reader_held_is_given_back_when_it_ends():
+    budget = Budget(1)
+    two_shards(budget)
+    assert budget.held_bytes == 0
 
-    class Kept(Budget):
-        def __init__(self, bytes_max):
-            super().__init__(bytes_max)
-            budgets.append(self)
 
-    monkeypatch.setattr(running, "Budget", Kept)
-    two_shards(1)
-    assert [each.held_bytes for each in budgets] == [0]
+def test_what_is_done_is_given_back_while_the_reader_goes_on():
+    source, budget = ScriptedSource(Shard(WELL)), Budget()
+    source.add(records(501, 502, 503), shard=WELL)
+
+    def answer(numbers):
+        assert budget.held_bytes == sum(len(each.body) for each in records(*numbers))
+        return Succeeded()
+
+    async def main():
+        stop = anyio.Event()
+        worker = new_worker(source, ScriptedTarget(answer), MemoryStore(VirtualClock()), Heard(), memory=budget)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(worker.run, stop)
+            await anyio.sleep(30)
+            assert budget.held_bytes == 0
+            stop.set()
+
+    run_virtually(main)
