@@ -204,7 +204,7 @@ async def _answer(send, status: int, answer: dict | bytes) -> None:
 class OneHolder(PushingKinesis):
     """Keeps the service's rule: after a success others are refused for a while, and then take over (R-EFO-2).
 
-    Record n is pushed as the n-th, ten a second.
+    The next one is refused in any case, however long a busy machine took to ask. Record n is pushed as the n-th, ten a second.
     """
 
     BARRED_SECONDS = 0.5
@@ -212,10 +212,12 @@ class OneHolder(PushingKinesis):
     def __init__(self) -> None:
         super().__init__()
         self._accepted_at = float("-inf")
+        self._refused = True
         self._holder: Subscription | None = None
 
     def choose(self, start: Mapping) -> Subscription | tuple:
-        if anyio.current_time() - self._accepted_at < self.BARRED_SECONDS:
+        if anyio.current_time() - self._accepted_at < self.BARRED_SECONDS or not self._refused:
+            self._refused = True
             return 400, {"__type": "ResourceInUseException", "message": "another active subscription"}
 
         async def hold(push: Push) -> None:
@@ -226,7 +228,7 @@ class OneHolder(PushingKinesis):
                 await anyio.sleep(0.1)
             await push(exception("ResourceInUseException", "taken over"))
 
-        self._accepted_at, self._holder = anyio.current_time(), hold
+        self._accepted_at, self._holder, self._refused = anyio.current_time(), hold, False
         return hold
 
 
