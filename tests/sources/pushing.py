@@ -204,7 +204,8 @@ async def _answer(send, status: int, answer: dict | bytes) -> None:
 class OneHolder(PushingKinesis):
     """Keeps the service's rule: after a success others are refused for a while, and then take over (R-EFO-2).
 
-    The next one is refused in any case, however long a busy machine took to ask. Record n is pushed as the n-th, ten a second.
+    The next one is refused in any case, however long a busy machine took to ask. Record n is pushed as the n-th, ten a
+    second.
     """
 
     BARRED_SECONDS = 0.5
