@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from typing import Any
 
 import anyio
@@ -15,6 +15,7 @@ from botocore.exceptions import NoCredentialsError
 
 from poller import __version__
 from poller.aws_errors import translated
+from poller.connections import Connections
 from poller.keepalive import kept_alive
 
 _RAW_ANSWERS = frozenset({"kinesis", "dynamodbstreams"})
@@ -67,7 +68,7 @@ class Aws:
             return self._clients[key]
 
     async def connections(self, service: str, region: str | None = None, read_timeout_seconds: float = 30.0) -> Any:
-        """The HTTP session of a client, for calls that are made beside it. Raises as `client`."""
+        """What sends the requests of calls that are made beside a client, as its HTTP session. Raises as `client`."""
         key = (service, region or self._region, read_timeout_seconds)
         if key not in self._connections:
             await self.client(*key)
@@ -108,13 +109,30 @@ class Aws:
         return session.create_client(service, region_name=region, endpoint_url=endpoint_url, config=config)
 
     def _kept(self, key: _Key) -> type:
-        """The class of a client's HTTP session, which is kept when it is opened."""
-        connections = self._connections
+        """The class of a client's HTTP session; when one is opened, what stands in for it is made (`Connections`)."""
+        connections, open_ = self._connections, self._open
+        by_ourselves = self._http_session_cls is AIOHTTPSession
 
         class Kept(self._http_session_cls):  # type: ignore[misc, name-defined]
+            def __init__(self, **options: Any) -> None:
+                super().__init__(**options)
+                self._options = options
+
             async def __aenter__(self) -> Any:
-                connections[key] = await super().__aenter__()
-                return connections[key]
+                opened = connections[key] = await super().__aenter__()
+                if by_ourselves and not self._options["proxies"] and not self._options["client_cert"]:
+                    connect_seconds, read_seconds = self._options["timeout"]
+                    connections[key] = open_.enter_context(
+                        closing(
+                            Connections(
+                                verify=self._options["verify"],
+                                connect_seconds=connect_seconds,
+                                read_seconds=read_seconds,
+                                unused_seconds=_UNUSED_SECONDS_MAX,
+                            )
+                        )
+                    )
+                return opened
 
         return Kept
 

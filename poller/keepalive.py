@@ -18,8 +18,13 @@ def kept_alive(address: tuple[Any, ...]) -> socket.socket:
     """A socket for ``address`` (see `socket.getaddrinfo`), whose peer is asked for a sign of life when it is silent."""
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)
+    keep_alive(made)
+    return made
+
+
+def keep_alive(made: Any) -> None:
+    """The same for a socket that is there."""
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _OPTIONS.items():
         if hasattr(socket, name):
             made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return made

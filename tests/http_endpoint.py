@@ -10,9 +10,9 @@ from aiohttp import web
 
 
 @asynccontextmanager
-async def endpoint(answer):
-    """A server whose every answer is ``answer(request)``."""
-    application = web.Application()
+async def endpoint(answer, *, context=None):
+    """A server whose every answer is ``answer(request)``; with a ``context`` it speaks TLS."""
+    application = web.Application(client_max_size=10_000_000)
 
     async def give(request):
         return await answer(request)
@@ -21,8 +21,8 @@ async def endpoint(answer):
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/orders"
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        yield f"{'https' if context else 'http'}://127.0.0.1:{runner.addresses[0][1]}/orders"
     finally:
         await runner.cleanup()
 

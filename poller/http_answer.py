@@ -1,0 +1,98 @@
+"""An answer by HTTP/1.1, as its bytes come in: this file knows when its head has come, and when all of it.
+
+A parser reads heads and chunks. A body whose length is known then comes to its place without passing through it.
+"""
+
+from __future__ import annotations
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+BODY_BYTES_MAX = 64 * 1024 * 1024
+"""No answer of AWS is a third of that."""
+
+
+class Broken(Exception):
+    """No answer by HTTP, or it ended too soon."""
+
+
+class Answer:
+    """Give `feed` what comes, but to `room` what comes when there is some; then say `filled`.
+
+    ``headers`` are in lower case. ``keeps_alive``: another request may follow.
+    """
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.body: bytes | bytearray = b""
+        self.has_head = False
+        self.is_whole = False
+        self.keeps_alive = False
+        self.room: memoryview | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._length: int | None = None
+        self._parser = HttpResponseParser(self)
+
+    def feed(self, data: memoryview) -> None:
+        """Raises `Broken`. What comes after the end belongs to no request, and ends the use of the connection."""
+        if self.is_whole:
+            self.keeps_alive = False
+            return
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            if not self.is_whole:
+                raise Broken(f"not an answer by HTTP: {error}") from error
+            self.keeps_alive = False
+        if self._size > BODY_BYTES_MAX or (self._length or 0) > BODY_BYTES_MAX:
+            raise Broken(f"an answer of more than {BODY_BYTES_MAX} bytes")
+        if self.has_head and not self.is_whole and self._length is not None:
+            self.body = bytearray(self._length)
+            self.body[: self._size] = b"".join(self._parts)
+            self.room = memoryview(self.body)[self._size :]
+
+    def filled(self, size: int) -> None:
+        """So much of `room`."""
+        assert self.room is not None
+        self.room = self.room[size:]
+        if not self.room:
+            self.room, self.is_whole = None, True
+
+    def end(self) -> None:
+        """The connection has ended, which for some answers is their end. Raises `Broken` for all others."""
+        self.keeps_alive = False
+        if self.is_whole:
+            return
+        if not self.has_head or self._length is not None or "transfer-encoding" in self.headers:
+            raise Broken("the connection was closed")
+        self.on_message_complete()
+
+    # What the parser tells
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.lower().decode("latin-1")] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+        if self.status < 200:  # there is another one to come
+            return
+        self.has_head, self.keeps_alive = True, self._parser.should_keep_alive()
+        if "content-length" in self.headers:
+            self._length = int(self.headers["content-length"])
+
+    def on_body(self, part: bytes) -> None:
+        self._size += len(part)
+        if self._size <= BODY_BYTES_MAX:
+            self._parts.append(part)
+
+    def on_message_complete(self) -> None:
+        if not self.has_head:
+            self.headers.clear()
+            return
+        self.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self.is_whole = True
+
+    def on_message_begin(self) -> None:
+        if self.is_whole:
+            self.keeps_alive = False

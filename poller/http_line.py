@@ -1,0 +1,124 @@
+"""A connection on which one request follows the other: this file sends it, and waits for its answer with patience."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from poller.http_answer import Answer, Broken
+
+_TOGETHER_BYTES_MAX = 64 * 1024
+"""Up to this size a body is sent in one piece with its head; a larger one costs more to copy than to send by itself."""
+
+
+class Line(asyncio.BufferedProtocol):
+    """One connection, on which one request follows the other.
+
+    What comes goes to ``arriving``, or where the answer has room for it. ``heard_at`` is when it was used last.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, arriving: memoryview, read_seconds: float) -> None:
+        self._loop = loop
+        self._arriving = arriving
+        self._read_seconds = read_seconds
+        self._transport: Any = None
+        self._waiting: asyncio.Future[None] | None = None
+        self._for_whole = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._problem: Exception | None = None
+        self.answer = Answer()
+        self.heard_at = loop.time()
+
+    @property
+    def usable(self) -> bool:
+        """Whether it waits for a request."""
+        return self.answer.keeps_alive and self.answer.is_whole and not self._transport.is_closing()
+
+    def ask(self, head: bytes, body: bytes) -> None:
+        """Sends a request."""
+        self.answer, self._problem = Answer(), None
+        if self._transport.is_closing():
+            self._problem = Broken("the connection was closed")
+            return
+        self.heard_at = self._loop.time()
+        self._timer = self._loop.call_later(self._read_seconds, self._look)
+        if len(body) <= _TOGETHER_BYTES_MAX:
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            self._transport.write(body)
+
+    async def heard(self, *, whole: bool) -> None:
+        """Returns when the answer's head has come, or the ``whole``. Raises `Broken`, `TimeoutError` or `OSError`."""
+        answer = self.answer
+        self._for_whole = whole
+        if not self._enough and self._problem is None:
+            self._waiting = self._loop.create_future()
+            try:
+                await self._waiting
+            finally:
+                self._waiting = None
+        if not (answer.is_whole if whole else answer.has_head):
+            assert self._problem is not None
+            raise self._problem
+
+    def close(self) -> None:
+        self._quiet()
+        self._transport.abort()
+
+    @property
+    def _enough(self) -> bool:
+        return self.answer.is_whole if self._for_whole else self.answer.has_head
+
+    def _look(self) -> None:
+        """Whether it has been silent for too long."""
+        silent_seconds = self._loop.time() - self.heard_at
+        if silent_seconds >= self._read_seconds:
+            self._fail(TimeoutError(f"no answer in {self._read_seconds:g} s"))
+        else:
+            self._timer = self._loop.call_later(self._read_seconds - silent_seconds, self._look)
+
+    def _fail(self, problem: Exception) -> None:
+        if self._problem is None:
+            self._problem = problem
+        self.close()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    def _quiet(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # What the event loop tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._arriving if self.answer.room is None else self.answer.room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.heard_at = self._loop.time()
+        answer = self.answer
+        try:
+            if answer.room is not None:
+                answer.filled(nbytes)
+            else:
+                answer.feed(self._arriving[:nbytes])
+        except Broken as problem:
+            self._fail(problem)
+        if answer.is_whole:
+            self._quiet()
+        if self._enough:
+            self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        try:
+            self.answer.end()
+            self._wake()
+        except Broken as problem:
+            self._fail(exc or problem)
