@@ -47,7 +47,8 @@ class Lanes:
         if page.ended and precedes(end, self._front.read_to):
             end = self._front.read_to  # what the front saw beyond has left the stream, perhaps with the whole shard
         moved, taken, filtered, size = False, 0, 0, 0
-        for lane, share in zip(self._lanes, by_lane(page.records, len(self._lanes)), strict=True):
+        moves = page.end is not None or page.ended  # most pages of an idle shard do not
+        for lane, share in zip(self._lanes, by_lane(page.records, len(self._lanes)) if moves else (), strict=moves):
             fresh = self._progress.without_done(_after(share, lane.taken_to))
             # One that is behind the page's start would skip what lies between.
             if precedes(lane.taken_to, start) or (fresh and lane.is_full):
@@ -79,7 +80,8 @@ class Lanes:
 
         If memory is short only the latter will do: who holds nothing may read always.
         """
-        await checkpoint()  # the lanes first: without a window a batch is what one read gave (R-BATCH-3)
+        if not all(lane.is_idle for lane in self._lanes):
+            await checkpoint()  # the lanes first: without a window a batch is what one read gave (R-BATCH-3)
         while True:
             level = [lane for lane in self._lanes if not lane.is_behind]
             if any(lane.is_idle for lane in level):

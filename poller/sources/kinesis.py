@@ -110,8 +110,7 @@ class KinesisSource:
             return text(answer["ShardIterator"])
 
     async def records(self, shard: ShardId, iterator: str) -> Answer:
-        await self._turn(shard, self._free_at)
-        asked_at = anyio.current_time()
+        asked_at = await self._turn(shard, self._free_at)
         with translated(f"get records of {shard} of {self._arn}"):
             limit = self._records_max()
             question: dict[str, object] = {} if limit is None else {"Limit": min(limit, _RECORDS_MAX)}
@@ -179,11 +178,14 @@ class KinesisSource:
         found = await self._known.seen(shard)
         return ALL_HASHES if found is None or found.hashes is None else found.hashes
 
-    async def _turn(self, shard: ShardId, free_at: dict[ShardId, float]) -> None:
-        """Waits until a call may be made: all readings of a shard share its limits (R-KIN-2)."""
-        turn_at = max(anyio.current_time(), free_at.get(shard, 0.0))
+    async def _turn(self, shard: ShardId, free_at: dict[ShardId, float]) -> float:
+        """Waits until a call may be made, and says when: all readings of a shard share its limits (R-KIN-2)."""
+        now = anyio.current_time()
+        turn_at = max(now, free_at.get(shard, 0.0))
         free_at[shard] = turn_at + KINESIS.busy_seconds
-        await anyio.sleep_until(turn_at)
+        if turn_at > now:
+            await anyio.sleep_until(turn_at)
+        return turn_at
 
     async def _client(self) -> Any:
         return await self._aws.client("kinesis", self._region)

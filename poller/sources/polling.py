@@ -135,7 +135,7 @@ class ShardPolling:
         return None
 
     async def _ask(self) -> Answer:
-        if self._iterator is not None and anyio.current_time() - self._iterator_at > self._pace.iterator_seconds:
+        if self._iterator is not None and self._asked_at - self._iterator_at > self._pace.iterator_seconds:
             self._iterator = None  # the consumer held us so long that it is about to expire (R-KIN-3)
         if self._iterator is None:
             try:
@@ -143,7 +143,7 @@ class ShardPolling:
             except BadArgument as problem:  # no place in this shard, and it will never be one
                 raise PositionLost(str(problem)) from problem
             self._iterator_at = self._asked_at
-        self._asked_at = anyio.current_time()
+            self._asked_at = anyio.current_time()
         return await self._calls.records(self._shard, self._iterator)
 
     async def _page(self, answer: Answer) -> Page:

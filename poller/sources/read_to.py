@@ -25,6 +25,8 @@ class ReadTo:
         Numbers compare as such (R-KIN-10), then the index in an aggregate. An answer out of order, which no service
         should give, loses nothing.
         """
+        if not records:
+            return ()
         if self._skip_before is None and in_order(records) and self.position.place < records[0].place:
             self.position = records[-1].position
             return tuple(records)
