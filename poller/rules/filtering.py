@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from poller.admission import Violation
 from poller.arns import SourceKind, source_kind
 from poller.model import Record
+from poller.rules.glance import Glance
 from poller.rules.json_text import parsed
 from poller.rules.matchers import PatternError
 from poller.rules.patterns import Alternative, Pattern
@@ -21,6 +22,9 @@ _CONTENT = {
     SourceKind.DYNAMODB_STREAM: "dynamodb",
 }
 """The key of an event under which its content is; the others tell where it comes from."""
+
+_KINESIS = "kinesis"
+"""The key of an event under which a Kinesis record's own fields are."""
 
 _TRY = "try it with: poller filter test PATTERN EVENT"
 
@@ -53,9 +57,13 @@ class Filters:
         """Raises `poller.rules.matchers.PatternError`; operators are taken whether Lambda's table has them or not."""
         self._of_content: list[Alternative] = []
         self._of_origin: list[Alternative] = []
-        for each in [each for text in patterns for each in Pattern(text).alternatives]:
+        alternatives = [each for text in patterns for each in Pattern(text).alternatives]
+        for each in alternatives:
             asks_for_content = any(map(each.asks_for, _CONTENT.values()))
             (self._of_content if asks_for_content else self._of_origin).append(each)
+        paths = {path for each in alternatives for path in each.paths}
+        self._envelope = Glance([*paths, *((_KINESIS, *path) for path in paths)], opened=(_KINESIS, "dynamodb"))
+        self._data = Glance(path[1:] for path in paths if path[0] == "data")
 
     def wanted(self, records: Sequence[Record]) -> Sequence[Record]:
         """Those that are wanted, in order."""
@@ -67,10 +75,32 @@ class Filters:
         """Never raises: what cannot be read is unwanted by all that asks for it, and silently so (R-FILT-15)."""
         if not self._of_content and not self._of_origin:
             return True
-        event = document(record.body)
+        event = self._seen(record.body)
         if any(each.matches(event) for each in self._of_origin):
             return True
-        return bool(self._of_content) and look_into(event) and any(each.matches(event) for each in self._of_content)
+        if not self._of_content or not self._look_into(event):
+            return False
+        return any(each.matches(event) for each in self._of_content)
+
+    def _seen(self, body: bytes) -> dict[str, object]:
+        """Of a `document` what some pattern looks at."""
+        seen = self._envelope.of(body)
+        if seen is None:
+            return document(body)
+        inner = seen.pop(_KINESIS, None)
+        return inner | seen if isinstance(inner, dict) else seen
+
+    def _look_into(self, event: dict[str, object]) -> bool:
+        """Opens the ``data`` of a Kinesis record in its place; whether the content of the record is JSON (R-FILT-14)."""
+        if "data" not in event:
+            return "dynamodb" in event
+        try:
+            data = base64.b64decode(str(event["data"]))
+            seen = self._data.of(data)
+            event["data"] = parsed(data) if seen is None else seen
+        except ValueError:
+            return False
+        return True
 
 
 def document(body: bytes) -> dict[str, object]:
@@ -84,16 +114,5 @@ def document(body: bytes) -> dict[str, object]:
     except ValueError:
         return {}
     assert isinstance(event, dict)
-    inner = event.pop("kinesis", None)
+    inner = event.pop(_KINESIS, None)
     return inner | event if isinstance(inner, dict) else event
-
-
-def look_into(event: dict[str, object]) -> bool:
-    """Opens the ``data`` of a Kinesis record in its place; whether the content of the record is JSON (R-FILT-14)."""
-    if "data" not in event:
-        return "dynamodb" in event
-    try:
-        event["data"] = parsed(base64.b64decode(str(event["data"])))
-    except ValueError:
-        return False
-    return True

@@ -31,11 +31,15 @@ Node = Field | Either
 
 
 class Alternative:
-    """Fields that are wanted all at once; a pattern matches if one of its alternatives does."""
+    """Fields that are wanted all at once; a pattern matches if one of its alternatives does.
+
+    ``paths`` lead to all that it looks at.
+    """
 
     def __init__(self, fields: Sequence[Field]) -> None:
         self._wanted = together(fields)
-        self._keys = frozenset(field.path[0] for field in fields)
+        self.paths = frozenset(field.path for field in fields)
+        self._keys = frozenset(path[0] for path in self.paths)
 
     def asks_for(self, key: str) -> bool:
         """Whether one of its fields lies under this key of the event."""
