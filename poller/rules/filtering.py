@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+from binascii import a2b_base64
 from collections.abc import Sequence
 
 from poller.admission import Violation
@@ -95,7 +95,7 @@ class Filters:
         if "data" not in event:
             return "dynamodb" in event
         try:
-            data = base64.b64decode(str(event["data"]))
+            data = a2b_base64(str(event["data"]))
             seen = self._data.of(data)
             event["data"] = parsed(data) if seen is None else seen
         except ValueError:

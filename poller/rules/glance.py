@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import UNSET, DecodeError, Raw, UnsetType, defstruct
-from msgspec.json import Decoder
+from msgspec.json import Decoder, decode
 
 from poller.rules.json_text import parsed
 
+_QUOTE = ord('"')
 _UNREADABLE = (DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -61,7 +62,10 @@ class _Keys:
         return self._below[key].type if key in self._below else Raw
 
     def _value(self, key: str, value: Any) -> object:
-        return self._below[key].values(value) if key in self._below else parsed(bytes(value).decode())
+        if key in self._below:
+            return self._below[key].values(value)
+        text = memoryview(value)
+        return decode(text) if text[0] == _QUOTE else parsed(text.tobytes().decode())
 
 
 def _first_keys(paths: Iterable[Sequence[str]]) -> set[str]:
