@@ -91,7 +91,7 @@ class Filters:
         return inner | seen if isinstance(inner, dict) else seen
 
     def _look_into(self, event: dict[str, object]) -> bool:
-        """Opens the ``data`` of a Kinesis record in its place; whether the content of the record is JSON (R-FILT-14)."""
+        """Opens the ``data`` of a Kinesis record in its place; whether the record's content is JSON (R-FILT-14)."""
         if "data" not in event:
             return "dynamodb" in event
         try:

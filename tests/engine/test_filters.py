@@ -226,7 +226,7 @@ class KeepingTarget:
 
 def test_data_that_no_pattern_asks_for_is_not_opened(monkeypatch):
     opened = []
-    monkeypatch.setattr(filtering.base64, "b64decode", lambda text: opened.append(text) or b"{}")
+    monkeypatch.setattr(filtering, "a2b_base64", lambda text: opened.append(text) or b"{}")
     assert not Filters(['{"partitionKey":["2"]}']).wants(kinesis(b"x"))
     assert Filters(['{"partitionKey":["1"]}', json.dumps(ORDERS)]).wants(kinesis(b"x"))
     assert not opened
