@@ -26,6 +26,8 @@ from poller.mapping import PAYLOAD_BYTES_MAX, EventSourceMapping
 AWS_SERVICES = ("dynamodb", "dynamodbstreams", "kinesis", "lambda", "s3", "sns", "sqs", "sts")
 """The services that may have an endpoint of their own, as the SDK names its clients."""
 
+WAITING_MIB_MAX = 256
+
 _SECTIONS = ("worker", "server", "aws", "store", "functions", KEY)
 _HANDLER = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,140}")
@@ -42,7 +44,7 @@ class WorkerSettings:
 
     id: str
     drain_timeout_seconds: float = 25.0
-    waiting_mib_max: int = 256
+    waiting_mib_max: int = WAITING_MIB_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ def _worker(table: Table) -> WorkerSettings:
     given = table.text("id")
     if given is not None and not (given.strip() and given.isprintable()):
         table.complain("id", "must be a readable text", "give a name that no other worker has, or leave it out")
-    waiting_mib_max = table.integer("waiting_mib_max", 256)
+    waiting_mib_max = table.integer("waiting_mib_max", WAITING_MIB_MAX)
     if waiting_mib_max < 1:
         table.complain("waiting_mib_max", f"{waiting_mib_max} is out of range", "give 1 or more")
     return WorkerSettings(

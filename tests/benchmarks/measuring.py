@@ -29,7 +29,7 @@ _START_SECONDS_MAX = 60.0
 class Work:
     """What is to be done: ``size`` bytes a record, ``records`` a page, batches of ``batch`` to ``target``.
 
-    Shards without ``pages`` are idle, or get ``rate`` records a second.
+    Shards without ``pages`` are idle, or get ``rate`` records a second. ``listen``: where the worker serves metrics.
     """
 
     kind: str = "kinesis"
@@ -40,6 +40,7 @@ class Work:
     batch: int = 1000
     target: str = "invoke"
     rate: float = 0.0
+    listen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def running(name: str, work: Work, endpoint: Endpoint) -> Iterator[subprocess.Po
     """The process of a peer, or of the worker itself by the name ``poller``."""
     with tempfile.TemporaryDirectory() as folder:
         if name == "poller":
-            path = configured(Path(folder), endpoint.url, work.kind, work.batch, work.target)
+            path = configured(Path(folder), endpoint.url, work.kind, work.batch, work.target, work.listen)
             command = [sys.executable, "-m", "poller", "run", "--config", str(path)]
         else:
             arguments = [endpoint.url, work.kind, str(work.shards), str(work.batch), work.target]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import log
 from pathlib import Path
 from statistics import median
 
+from poller.config import WAITING_MIB_MAX
+from tests.benchmarks.canned import Load, Stream
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.measuring import Certificates, Cost, Endpoint, Work, certificates, cost, running
 
@@ -18,7 +23,8 @@ DYNAMODB = Work(kind="dynamodb", shards=16, records=1000, size=600)
 IN_PROCESS = replace(KINESIS, target="handle")
 IDLE = Work(shards=1000, pages=0)
 _MIB = 1024 * 1024
-_LIMIT = {"raw_socket": 0.75}
+_STRETCH = 5000
+_FIRST = {"ShardIterator": "s|0"}
 
 
 class Suite:
@@ -45,6 +51,9 @@ class Suite:
                 ),
                 self._idle,
                 self._many_shards,
+                self._many_records,
+                self._blocked,
+                self._scraped,
                 self._catch_up,
                 self._latency,
                 self._memory,
@@ -83,7 +92,7 @@ class Suite:
     def _many_shards(self) -> list[Figure]:
         """Lateness is what a shard's poll comes after a second since its last one."""
         figures, costs = [], {}
-        for shards in (100, 500, 2000):
+        for shards in (100, 500, 2000, _STRETCH):
             self._say(f"{shards} idle shards")
             costs[shards] = found = cost("poller", replace(IDLE, shards=shards), seconds=max(10.0, self._seconds))
             late = [max(0.0, gap - 1.0) for gap in found.gaps if gap > 0.5]
@@ -92,7 +101,7 @@ class Suite:
                     f"{shards} shards: p99 lateness of polls",
                     1000 * late[len(late) * 99 // 100],
                     "ms",
-                    most=100,
+                    most=100 if shards < _STRETCH else None,
                     detail=f"{found.cpu_seconds / found.seconds:.0%} of a core, {found.per_poll * 1e6:.0f} µs a poll",
                 )
             )
@@ -106,7 +115,7 @@ class Suite:
         """One shard, and a function that is fast, against five calls and 2 MiB a second."""
         self._say("catch-up")
         calls = cost("poller", Work(shards=1, records=100, target="handle"), seconds=20)
-        large = Work(shards=1, records=2000, size=4096, target="handle")
+        large = Work(shards=1, records=250, size=4096, target="handle")
         volume = cost("poller", large, seconds=30)
         return [
             Figure("catch-up: share of 5 calls a second", calls.polls / calls.seconds / 5, "", least=0.95),
@@ -118,27 +127,63 @@ class Suite:
             ),
         ]
 
+    def _many_records(self) -> list[Figure]:
+        """Pages of more and more records, each page in one batch."""
+        per_page = {}
+        for records in (100, 1000, 10_000):
+            self._say(f"pages of {records} records")
+            work = Work(shards=max(4, 48_000 // records), records=records, batch=records, size=100)
+            per_page[records] = cost("poller", work, seconds=self._seconds).per_record * records
+        growth = log(per_page[10_000] / per_page[1000]) / log(10)
+        detail = ", ".join(f"{1e6 * seconds / records:.2f}" for records, seconds in per_page.items())
+        return [Figure("CPU of records: exponent", growth, "", most=1.05, detail=f"{detail} µs a record")]
+
     def _latency(self) -> list[Figure]:
         figures = []
         for shards in (1, 8, 64, 1000):
             self._say(f"latency at {shards} shards")
             work = Work(shards=shards, pages=0, rate=max(0.2, 8 / shards), batch=100, target="told")
-            with tempfile.TemporaryDirectory() as folder:
-                told = Path(folder) / "seconds"
-                endpoint = Endpoint(work)
-                endpoint.environment["BENCH_SECONDS"] = str(told)
-                try:
-                    with running("poller", work, endpoint):
-                        time.sleep(5 + shards / 200)
-                        told.write_text("")
-                        time.sleep(max(20.0, 2 * self._seconds))
-                    seconds = sorted(map(float, told.read_text().split()))
-                finally:
-                    endpoint.stop()
+            seconds = self._told(work, 5 + shards / 200, lambda process: time.sleep(max(20.0, 2 * self._seconds)))
             for percentile, most in ((50, 0.55), (99, 1.1)):
                 value = seconds[len(seconds) * percentile // 100]
                 figures.append(Figure(f"put to handler, {shards} shards: p{percentile}", value, "s", most=most))
         return figures
+
+    def _blocked(self) -> list[Figure]:
+        """How late the event loop is while it takes in the largest answers that there are."""
+        self._say("answers of 10,000 records")
+        work = Work(shards=2, records=10_000, target="watched")
+        late = self._told(work, 5, lambda process: time.sleep(max(10.0, self._seconds)))
+        megabytes = len(Stream(Load("kinesis", 1, 1, work.records, work.size)).answer("GetRecords", _FIRST)) / 1e6
+        detail = f"{1000 * late[-1]:.0f} ms with answers of {megabytes:.1f} MB"
+        return [
+            Figure(
+                "longest block of the loop, of a MB of answer", 1000 * late[-1] / megabytes, "ms", most=5, detail=detail
+            )
+        ]
+
+    def _scraped(self) -> list[Figure]:
+        """How late the event loop is while metrics are read, with three series for each of a thousand shards."""
+        self._say("scrapes of 1,000 shards")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            listen = f"127.0.0.1:{free.getsockname()[1]}"
+        work = Work(shards=1000, pages=0, rate=0.1, batch=100, target="watched", listen=listen)
+        sizes = []
+
+        def scrape(process: subprocess.Popen) -> None:
+            for _ in range(10):
+                with urllib.request.urlopen(f"http://{listen}/metrics") as answer:
+                    sizes.append(len(answer.read()))
+                time.sleep(0.5)
+
+        late = self._told(work, 15, scrape)
+        calm = self._told(replace(work, listen=""), 15, lambda process: time.sleep(10))
+        detail = f"{1000 * calm[-1]:.0f} ms without any; {sizes[-1] / 1e3:.0f} kB"
+        return [
+            Figure(
+                "longest wait of the loop for a scrape of 1,000 shards", 1000 * late[-1], "ms", most=25, detail=detail
+            )
+        ]
 
     def _memory(self) -> list[Figure]:
         self._say("a backlog of a million records")
@@ -153,7 +198,24 @@ class Suite:
                 peak = int(Path(f"/proc/{process.pid}/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024
         finally:
             endpoint.stop()
-        return [Figure("peak with a backlog of 1,000,000 records", peak / 1e6, "MB", detail=f"read in {seconds:.0f} s")]
+        detail = f"{seconds:.0f} s; the worker may hold {WAITING_MIB_MAX} MiB"
+        most = WAITING_MIB_MAX * _MIB / 1e6 + 100
+        return [Figure("peak with a backlog of 1,000,000 records", peak / 1e6, "MB", most=most, detail=detail)]
+
+    def _told(self, work: Work, warm_seconds: float, during: Callable[[subprocess.Popen], None]) -> list[float]:
+        """What a handler of `tests.benchmarks.worker` wrote down ``during`` what was done, in order of size."""
+        with tempfile.TemporaryDirectory() as folder:
+            told = Path(folder) / "seconds"
+            endpoint = Endpoint(work)
+            endpoint.environment["BENCH_SECONDS"] = str(told)
+            try:
+                with running("poller", work, endpoint) as process:
+                    time.sleep(warm_seconds)
+                    told.write_text("")
+                    during(process)
+                return sorted(map(float, told.read_text().split())) or [0.0]
+            finally:
+                endpoint.stop()
 
     def _rounds_of(
         self, what: str, work: Work, names: Sequence[str], of: Callable[[Cost], float], tls: Certificates | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ id = "bench"
 drain_timeout_seconds = 1
 [server]
 listen = "{listen}"
+shard_series_max = 10000
 [aws]
 region = "us-east-1"
 invoke_identity_arn = "{role}"
@@ -40,6 +42,27 @@ async def told(event, context):
     now = time.time()
     with Path(os.environ["BENCH_SECONDS"]).open("a") as file:
         file.writelines(f"{now - record['kinesis']['approximateArrivalTimestamp']}\n" for record in event["Records"])
+
+
+_PAUSE_SECONDS = 0.001
+_watching = None
+
+
+async def watched(event, context):
+    """Sees to it that from now on it is written down how late the event loop comes to what is due."""
+    global _watching
+    if _watching is None:
+        _watching = asyncio.create_task(_watch())
+
+
+async def _watch():
+    while True:
+        before = time.perf_counter()
+        await asyncio.sleep(_PAUSE_SECONDS)
+        late = time.perf_counter() - before - _PAUSE_SECONDS
+        if late > _PAUSE_SECONDS:
+            with Path(os.environ["BENCH_SECONDS"]).open("a") as file:
+                file.write(f"{late}\n")
 
 
 def configured(folder: Path, url: str, kind: str, batch: int, target: str, listen: str = "") -> Path:
