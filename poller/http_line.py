@@ -10,6 +10,9 @@ from poller.http_answer import Answer, Broken
 _TOGETHER_BYTES_MAX = 64 * 1024
 """Up to this size a body is sent in one piece with its head; a larger one costs more to copy than to send by itself."""
 
+_PART_BYTES = 256 * 1024
+"""A larger body is sent in parts, as the event loop copies what the network does not take at once."""
+
 
 class Line(asyncio.BufferedProtocol):
     """One connection, on which one request follows the other.
@@ -26,13 +29,16 @@ class Line(asyncio.BufferedProtocol):
         self._for_whole = False
         self._timer: asyncio.TimerHandle | None = None
         self._problem: Exception | None = None
+        self._unsent = memoryview(b"")
+        self._may_send = True
         self.answer = Answer()
         self.heard_at = loop.time()
 
     @property
     def usable(self) -> bool:
-        """Whether it waits for a request."""
-        return self.answer.keeps_alive and self.answer.is_whole and not self._transport.is_closing()
+        """Whether it waits for a request; not if one was answered before it was all sent."""
+        is_done = self.answer.keeps_alive and self.answer.is_whole and not self._unsent
+        return is_done and not self._transport.is_closing()
 
     def ask(self, head: bytes, body: bytes) -> None:
         """Sends a request."""
@@ -46,7 +52,8 @@ class Line(asyncio.BufferedProtocol):
             self._transport.write(head + body)
         else:
             self._transport.write(head)
-            self._transport.write(body)
+            self._unsent = memoryview(body)
+            self._send_on()
 
     async def heard(self, *, whole: bool) -> None:
         """Returns when the answer's head has come, or the ``whole``. Raises `Broken`, `TimeoutError` or `OSError`."""
@@ -64,11 +71,17 @@ class Line(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         self._quiet()
+        self._unsent = memoryview(b"")
         self._transport.abort()
 
     @property
     def _enough(self) -> bool:
         return self.answer.is_whole if self._for_whole else self.answer.has_head
+
+    def _send_on(self) -> None:
+        while self._unsent and self._may_send:
+            part, self._unsent = self._unsent[:_PART_BYTES], self._unsent[_PART_BYTES:]
+            self._transport.write(part)
 
     def _look(self) -> None:
         """Whether it has been silent for too long."""
@@ -97,6 +110,13 @@ class Line(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+
+    def pause_writing(self) -> None:
+        self._may_send = False
+
+    def resume_writing(self) -> None:
+        self._may_send = True
+        self._send_on()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._arriving if self.answer.room is None else self.answer.room

@@ -262,6 +262,20 @@ async def test_a_connection_with_something_left_on_it_is_not_used():
     assert len(peers) == 2
 
 
+async def test_a_connection_on_which_an_answer_came_before_all_was_sent_is_not_used():
+    visitors = Visitors()
+
+    async def hasty(request):
+        visitors.seen.append(request.transport.get_extra_info("peername"))
+        return web.Response(status=413, text="too large")
+
+    async with endpoint(hasty) as url, ours() as session:
+        for _ in range(2):
+            response = await session.send(post(url, b"x" * 9_000_000))
+            assert (response.status_code, await response.content) == (413, b"too large")
+    assert visitors.connections == 2
+
+
 async def test_who_gives_up_leaves_no_answer_for_the_next():
     async def slow_at_first(request):
         if (await request.read()) == b"slow":
