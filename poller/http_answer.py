@@ -71,9 +71,13 @@ class Answer:
     # What the parser tells
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self.has_head:
+            return  # a trailer, or of another answer, for which nobody asks
         self.headers[name.lower().decode("latin-1")] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        if self.has_head:
+            return
         self.status = self._parser.get_status_code()
         if self.status < 200:  # there is another one to come
             return
@@ -82,11 +86,15 @@ class Answer:
             self._length = int(self.headers["content-length"])
 
     def on_body(self, part: bytes) -> None:
+        if self.is_whole:
+            return
         self._size += len(part)
         if self._size <= BODY_BYTES_MAX:
             self._parts.append(part)
 
     def on_message_complete(self) -> None:
+        if self.is_whole:
+            return
         if not self.has_head:
             self.headers.clear()
             return

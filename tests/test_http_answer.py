@@ -75,14 +75,18 @@ def test_without_a_length_an_answer_ends_with_its_connection(body, cuts):
     assert (answer.is_whole, bytes(answer.body), answer.keeps_alive) == (True, body, False)
 
 
-@pytest.mark.parametrize("more", [b"HTTP/1.1 200 OK\r\n\r\n", b"x", b"\x00" * 50])
+ANOTHER = b"HTTP/1.1 404 Not Found\r\nX-Amzn-RequestId: two\r\nContent-Length: 5\r\n\r\nother"
+
+
+@pytest.mark.parametrize("more", [ANOTHER, b"HTTP/1.1 204 No Content\r\n\r\n", ANOTHER[:40], b"x", b"\x00" * 50])
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("data", [with_length(b"{}"), with_length(b"x" * 200), in_chunks([b"{}"])])
 def test_what_follows_an_answer_ends_the_use_of_its_connection(data, more, apart):
     answer = come_in(data + more, [len(data)]) if apart else come_in(data + more, [100, 1000])
-    assert answer.is_whole
+    assert (answer.status, answer.is_whole) == (200, True)
     assert bytes(answer.body) in (b"{}", b"x" * 200)
     assert not answer.keeps_alive
+    assert answer.headers["x-amzn-requestid"] == "one"
 
 
 def test_interim_answers_are_passed_over():

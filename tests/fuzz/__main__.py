@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import SystemRandom
 
-TARGETS = ("get_records", "dynamodb_record", "filters", "partial_response", "config", "aggregates")
+TARGETS = ("get_records", "dynamodb_record", "filters", "partial_response", "config", "aggregates", "http_answer")
 FOUND = Path(__file__).parent / "found"
 
 _SIDE_BY_SIDE = 2

@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 
+from poller import http_answer
 from poller.aws import Aws
 from poller.config_lines import key_lines
 from poller.rules import aggregation, failure, partial_response, patterns
@@ -86,6 +87,7 @@ BREAKS = {
     "the last failure taken for the first": ("partial_response", partial_response, "min", max),
     "an error beside ConfigError": ("config", "poller.config", "key_lines", {}.__getitem__),
     "lines one off": ("config", "tests.fuzz.targets.config", "key_lines", lines_one_off),
+    "pieces left out": ("http_answer", http_answer.Answer, "filled", lambda self, size: None),
     "an inner record left out": ("aggregates", aggregation, "_opened", opened_without_its_last),
 }
 
