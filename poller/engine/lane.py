@@ -103,10 +103,10 @@ class Lane:
         """Whether all that it took is done."""
         return self._progress.oldest is None
 
-    def take(self, wanted: Sequence[Record], to: Position) -> None:
-        """The shard was read up to ``to``, with these records of this lane."""
-        self._batcher.add(wanted, anyio.current_time())
+    def take(self, wanted: Sequence[Record], to: Position) -> int:
+        """The shard was read up to ``to``, with these records of this lane; how many bytes they have."""
         self._progress.take(wanted, to)
+        return self._batcher.add(wanted, anyio.current_time())
 
     def pass_by(self, missed: Sequence[Record], to: Position) -> None:
         """The shard was read up to ``to``, with these records of this lane, which must be read for it once more."""

@@ -57,13 +57,12 @@ class Lanes:
             if not precedes(lane.taken_to, end):
                 continue
             wanted = self._filters.wanted(fresh)
-            lane.take(wanted, end)
+            wanted_bytes = lane.take(wanted, end)
+            self._here.memory.take(wanted_bytes)
             moved = True
             taken += len(fresh)
             filtered += len(fresh) - len(wanted)
-            fresh_bytes = size_bytes(fresh)
-            self._here.memory.take(fresh_bytes if wanted is fresh else size_bytes(wanted))
-            size += fresh_bytes
+            size += wanted_bytes if wanted is fresh else size_bytes(fresh)
         self._tell(page, taken, filtered, size)
         if moved or page.ended or (page.caught_up and self._progress.window is not None):
             self._bell.ring()

@@ -8,7 +8,7 @@ from itertools import islice
 
 from poller.mapping import BatchPolicy
 from poller.model import Record
-from poller.rules.envelope import COMMA, frame_bytes, shares_bytes
+from poller.rules.envelope import COMMA, frame_bytes, size_bytes
 
 _NO_BORDER = float("inf")
 
@@ -53,12 +53,14 @@ class Batcher:
         self._frame_bytes = frame_bytes
         self._border = border
 
-    def add(self, records: Sequence[Record], now: float) -> None:
-        """Takes records in; the window opens with the first one (R-BATCH-4)."""
+    def add(self, records: Sequence[Record], now: float) -> int:
+        """Takes records in, and says how many bytes they have; the window opens with the first one (R-BATCH-4)."""
         if not self._waiting:
             self._opened_at = now
         self._waiting.extend(records)
-        self._bytes += shares_bytes(records)
+        size = size_bytes(records)
+        self._bytes += _shares(size, len(records))
+        return size
 
     def due_at(self) -> float:
         """The moment at which what waits must go; ``inf`` if nothing waits, a moment gone by if the batch is full."""
@@ -73,10 +75,16 @@ class Batcher:
         """
         if not flush and now < self.due_at():
             return ()
-        batch = tuple(islice(self._waiting, self._fitting()))
+        count = self._fitting()
+        if count == len(self._waiting):
+            batch = tuple(self._waiting)
+            self._waiting.clear()
+            self._bytes = 0
+            return batch
+        batch = tuple(islice(self._waiting, count))
         for _ in batch:
             self._waiting.popleft()
-        self._bytes -= shares_bytes(batch)
+        self._bytes -= _shares(size_bytes(batch), count)
         return batch
 
     def reopen(self, now: float) -> None:
@@ -94,3 +102,8 @@ class Batcher:
             if number and (size > most or record.arrived_at >= self._border):
                 return number
         return count
+
+
+def _shares(size: int, records: int) -> int:
+    """What records of so many bytes add to an event, with a comma for each; the first one's is a byte too many."""
+    return size + len(COMMA) * records

@@ -23,11 +23,6 @@ def frame_bytes(tail: bytes = TAIL) -> int:
     return len(_HEAD) + len(tail)
 
 
-def shares_bytes(records: Sequence[Record]) -> int:
-    """What records add to an event, with a comma for each; the first record's is one byte too many."""
-    return size_bytes(records) + len(COMMA) * len(records)
-
-
 def size_bytes(records: Sequence[Record]) -> int:
     """Of records without their commas."""
     return sum([len(record.body) for record in records])

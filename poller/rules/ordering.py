@@ -82,10 +82,13 @@ class LaneProgress:
         if not done:
             return
         assert self._undone[0] is done[0], "records are settled in order"
-        for _ in done:
-            last = self._undone.popleft()
-        assert last is done[-1], "and all of them"
-        self._settled_to = last.position
+        assert self._undone[len(done) - 1] is done[-1], "and all of them"
+        if len(done) == len(self._undone):
+            self._undone.clear()
+        else:
+            for _ in done:
+                self._undone.popleft()
+        self._settled_to = done[-1].position
 
 
 class Progress:

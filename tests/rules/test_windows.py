@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from poller.invocation import Chunk, Closing, Condition, FunctionFailed, NotInvoked, Succeeded, Verdict
 from poller.model import ShardId, Window
-from poller.rules.envelope import frame_bytes, render, shares_bytes, window_tail
+from poller.rules.envelope import frame_bytes, render, size_bytes, window_tail
 from poller.rules.windows import (
     GRACE_SECONDS,
     STATE_BYTES_MAX,
@@ -159,7 +159,7 @@ def test_the_frame_of_a_window_is_counted_to_the_byte():
     for window in (OPEN, Window(0, 900, '{"größe":"x"}'.encode())):
         tail = window_tail(ShardId("shard-0"), "arn", window, final=True)
         rendered = render(batch, tail)
-        assert len(rendered) == frame_bytes(tail) + shares_bytes(batch) - 1
+        assert len(rendered) == frame_bytes(tail) + size_bytes(batch) + len(batch) - 1
         event = json.loads(rendered)
         assert event["state"] == json.loads(window.state)
         assert (event["isFinalInvokeForWindow"], event["isWindowTerminatedEarly"]) == (True, False)
