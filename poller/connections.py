@@ -57,11 +57,12 @@ class Connections:
         url: str = request.url
         body: Any = request.body
         scheme, _, netloc, path = url.split("/", 3)
+        head = _head(request, netloc, path, len(body))
         place = f"{scheme}//{netloc}"
         line = self._kept(place) or await self._connected(url)
         rest = _Rest(self, place, line)
         try:
-            line.ask(_head(request, netloc, path, len(body)), body)
+            line.ask(head, body)
             await rest.heard(whole=not request.stream_output)
         except TimeoutError as error:
             raise ReadTimeoutError(endpoint_url=url, error=error) from error

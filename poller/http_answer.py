@@ -32,11 +32,11 @@ class Answer:
         self._parts: list[bytes] = []
         self._size = 0
         self._length: int | None = None
-        self._parser = HttpResponseParser(self)
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
 
     def feed(self, data: memoryview) -> None:
         """Raises `Broken`. What comes after the end belongs to no request, and ends the use of the connection."""
-        if self.is_whole:
+        if self._parser is None:
             self.keeps_alive = False
             return
         try:
@@ -45,6 +45,8 @@ class Answer:
             if not self.is_whole:
                 raise Broken(f"not an answer by HTTP: {error}") from error
             self.keeps_alive = False
+        if self.is_whole:
+            self._let_go()
         if self._size > BODY_BYTES_MAX or (self._length or 0) > BODY_BYTES_MAX:
             raise Broken(f"an answer of more than {BODY_BYTES_MAX} bytes")
         if self.has_head and not self.is_whole and self._length is not None:
@@ -58,6 +60,7 @@ class Answer:
         self.room = self.room[size:]
         if not self.room:
             self.room, self.is_whole = None, True
+            self._let_go()
 
     def end(self) -> None:
         """The connection has ended, which for some answers is their end. Raises `Broken` for all others."""
@@ -67,6 +70,12 @@ class Answer:
         if not self.has_head or self._length is not None or "transfer-encoding" in self.headers:
             raise Broken("the connection was closed")
         self.on_message_complete()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Of what holds this answer in a circle, and of pieces that are copied."""
+        self._parser = None
+        self._parts.clear()
 
     # What the parser tells
 
@@ -78,6 +87,7 @@ class Answer:
     def on_headers_complete(self) -> None:
         if self.has_head:
             return
+        assert self._parser is not None
         self.status = self._parser.get_status_code()
         if self.status < 200:  # there is another one to come
             return

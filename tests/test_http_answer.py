@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from contextlib import suppress
 
 import pytest
@@ -138,3 +139,10 @@ def test_any_bytes_are_an_answer_or_none(data, cuts):
         answer = come_in(b"HTTP/1.1 " + data, cuts)
         answer.end()
         assert answer.is_whole
+
+
+@pytest.mark.parametrize("data", [with_length(b"{}"), with_length(b"x" * 200), in_chunks([b"{}", b"x"])])
+def test_an_answer_goes_as_soon_as_nobody_holds_it(data):
+    """Bodies are large, and the collector of circles comes late."""
+    gone = weakref.ref(come_in(data, [100]))
+    assert gone() is None
