@@ -47,7 +47,8 @@ class Line(asyncio.BufferedProtocol):
             self._problem = Broken("the connection was closed")
             return
         self.heard_at = self._loop.time()
-        self._timer = self._loop.call_later(self._read_seconds, self._look)
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._read_seconds, self._look)
         if len(body) <= _TOGETHER_BYTES_MAX:
             self._transport.write(head + body)
         else:
@@ -70,7 +71,9 @@ class Line(asyncio.BufferedProtocol):
             raise self._problem
 
     def close(self) -> None:
-        self._quiet()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._unsent = memoryview(b"")
         self._transport.abort()
 
@@ -84,7 +87,10 @@ class Line(asyncio.BufferedProtocol):
             self._transport.write(part)
 
     def _look(self) -> None:
-        """Whether it has been silent for too long."""
+        """Whether an answer has failed to come for too long; one timer serves request after request."""
+        self._timer = None
+        if self.answer.is_whole:
+            return
         silent_seconds = self._loop.time() - self.heard_at
         if silent_seconds >= self._read_seconds:
             self._fail(TimeoutError(f"no answer in {self._read_seconds:g} s"))
@@ -100,11 +106,6 @@ class Line(asyncio.BufferedProtocol):
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
-
-    def _quiet(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     # What the event loop tells
 
@@ -131,8 +132,6 @@ class Line(asyncio.BufferedProtocol):
                 answer.feed(self._arriving[:nbytes])
         except Broken as problem:
             self._fail(problem)
-        if answer.is_whole:
-            self._quiet()
         if self._enough:
             self._wake()
 

@@ -320,6 +320,24 @@ async def test_a_slow_answer_is_waited_for_as_long_as_something_comes():
         assert await (await session.send(post(url))).content == b"x" * 6
 
 
+async def test_each_request_has_all_the_patience_whatever_the_one_before_took_of_it():
+    async def slow(request):
+        await request.read()
+        await anyio.sleep(0.35)
+        return web.Response(text="{}")
+
+    async def silent_at_last(request):
+        return await (never(request) if request.path == "/never" else slow(request))
+
+    async with endpoint(silent_at_last) as url, ours(read=0.5) as session:
+        for _ in range(4):
+            await session.send(post(url))
+        before = anyio.current_time()
+        with pytest.raises(ReadTimeoutError):
+            await session.send(post(url.replace("/orders", "/never")))
+        assert 0.5 <= anyio.current_time() - before < 0.9
+
+
 async def test_what_nobody_needs_any_more_is_closed(monkeypatch):
     monkeypatch.setattr(module, "_SWEEP_SECONDS", 0.05)
     gone = []
