@@ -23,7 +23,7 @@ from botocore.exceptions import (
 from botocore.httpsession import get_cert_path
 
 from poller.http_answer import Broken
-from poller.http_line import Line
+from poller.http_line import Line, Until
 from poller.keepalive import keep_alive
 
 _ARRIVING_BYTES = 64 * 1024
@@ -62,8 +62,8 @@ class Connections:
         line = self._kept(place) or await self._connected(url)
         rest = _Rest(self, place, line)
         try:
-            line.ask(head, body)
-            await rest.heard(whole=not request.stream_output)
+            line.ask(head, body, streamed=request.stream_output)
+            await rest.heard(Until.HEAD if request.stream_output else Until.WHOLE)
         except TimeoutError as error:
             raise ReadTimeoutError(endpoint_url=url, error=error) from error
         headers: Any = line.answer.headers
@@ -158,11 +158,11 @@ class _Rest:
         self.url = place
         self.content = self
 
-    async def heard(self, *, whole: bool) -> None:
-        """Returns when the head has come, or the ``whole``. Raises `TimeoutError`, or what the SDK's session raises."""
+    async def heard(self, until: Until) -> None:
+        """Returns when so much has come. Raises `TimeoutError`, or what the SDK's session raises."""
         assert self._line is not None
         try:
-            await self._line.heard(whole=whole)
+            await self._line.heard(until)
         except BaseException as error:
             self.close()
             if isinstance(error, Broken | OSError) and not isinstance(error, TimeoutError):
@@ -170,15 +170,16 @@ class _Rest:
             raise
 
     async def read(self, size: int = -1) -> bytes | bytearray:
-        """All that is left, whatever its ``size``; then nothing."""
+        """All that is left, or if a ``size`` is asked for what there is, whatever its size; at the end nothing."""
         line = self._line
         if line is None:
             return b""
-        await self.heard(whole=True)
-        body, line.answer.body = line.answer.body, b""
-        self._line = None
-        self._connections.keep(self._place, line)
-        return body
+        await self.heard(Until.WHOLE if size < 0 else Until.MORE)
+        part = line.answer.take()
+        if line.answer.is_whole:
+            self._line = None
+            self._connections.keep(self._place, line)
+        return part
 
     def close(self) -> None:
         """Gives up what has not been read."""

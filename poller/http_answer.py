@@ -18,17 +18,19 @@ class Broken(Exception):
 class Answer:
     """Give `feed` what comes, but to `room` what comes when there is some; then say `filled`.
 
-    ``headers`` are in lower case. ``keeps_alive``: another request may follow.
+    ``headers`` are in lower case. ``keeps_alive``: another request may follow. One that is ``streamed`` makes no room,
+    as what it has of a body may be taken before it is whole.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, streamed: bool = False) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
-        self.body: bytes | bytearray = b""
         self.has_head = False
         self.is_whole = False
         self.keeps_alive = False
         self.room: memoryview | None = None
+        self._streamed = streamed
+        self._body: bytearray | None = None
         self._parts: list[bytes] = []
         self._size = 0
         self._length: int | None = None
@@ -46,21 +48,20 @@ class Answer:
                 raise Broken(f"not an answer by HTTP: {error}") from error
             self.keeps_alive = False
         if self.is_whole:
-            self._let_go()
+            self._parser = None  # which holds this answer in a circle
         if self._size > BODY_BYTES_MAX or (self._length or 0) > BODY_BYTES_MAX:
             raise Broken(f"an answer of more than {BODY_BYTES_MAX} bytes")
-        if self.has_head and not self.is_whole and self._length is not None:
-            self.body = bytearray(self._length)
-            self.body[: self._size] = b"".join(self._parts)
-            self.room = memoryview(self.body)[self._size :]
+        if self.has_head and not self.is_whole and self._length is not None and not self._streamed:
+            self._body = bytearray(self._length)
+            self._body[: self._size] = self._taken_parts()
+            self.room = memoryview(self._body)[self._size :]
 
     def filled(self, size: int) -> None:
         """So much of `room`."""
         assert self.room is not None
         self.room = self.room[size:]
         if not self.room:
-            self.room, self.is_whole = None, True
-            self._let_go()
+            self.room, self.is_whole, self._parser = None, True, None
 
     def end(self) -> None:
         """The connection has ended, which for some answers is their end. Raises `Broken` for all others."""
@@ -69,13 +70,23 @@ class Answer:
             return
         if not self.has_head or self._length is not None or "transfer-encoding" in self.headers:
             raise Broken("the connection was closed")
-        self.on_message_complete()
-        self._let_go()
+        self.is_whole, self._parser = True, None
 
-    def _let_go(self) -> None:
-        """Of what holds this answer in a circle, and of pieces that are copied."""
-        self._parser = None
-        self._parts.clear()
+    @property
+    def has_more(self) -> bool:
+        """Whether something of the body has come that was not taken yet, of one that is streamed."""
+        return bool(self._parts)
+
+    def take(self) -> bytes | bytearray:
+        """All that has come of the body, and was not taken yet."""
+        if self._body is None:
+            return self._taken_parts()
+        body, self._body = self._body, None
+        return body
+
+    def _taken_parts(self) -> bytes:
+        parts, self._parts = self._parts, []
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     # What the parser tells
 
@@ -108,7 +119,6 @@ class Answer:
         if not self.has_head:
             self.headers.clear()
             return
-        self.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self.is_whole = True
 
     def on_message_begin(self) -> None:

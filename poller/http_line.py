@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from enum import Enum, auto
 from typing import Any
 
 from poller.http_answer import Answer, Broken
@@ -12,6 +13,14 @@ _TOGETHER_BYTES_MAX = 64 * 1024
 
 _PART_BYTES = 256 * 1024
 """A larger body is sent in parts, as the event loop copies what the network does not take at once."""
+
+
+class Until(Enum):
+    """What of an answer is waited for: its head, something of its body or its end, or all of it."""
+
+    HEAD = auto()
+    MORE = auto()
+    WHOLE = auto()
 
 
 class Line(asyncio.BufferedProtocol):
@@ -26,7 +35,7 @@ class Line(asyncio.BufferedProtocol):
         self._read_seconds = read_seconds
         self._transport: Any = None
         self._waiting: asyncio.Future[None] | None = None
-        self._for_whole = False
+        self._until = Until.HEAD
         self._timer: asyncio.TimerHandle | None = None
         self._problem: Exception | None = None
         self._unsent = memoryview(b"")
@@ -40,9 +49,9 @@ class Line(asyncio.BufferedProtocol):
         is_done = self.answer.keeps_alive and self.answer.is_whole and not self._unsent
         return is_done and not self._transport.is_closing()
 
-    def ask(self, head: bytes, body: bytes) -> None:
-        """Sends a request."""
-        self.answer, self._problem = Answer(), None
+    def ask(self, head: bytes, body: bytes, *, streamed: bool) -> None:
+        """Sends a request, whose answer is ``streamed`` if it is to be taken as it comes."""
+        self.answer, self._problem = Answer(streamed=streamed), None
         if self._transport.is_closing():
             self._problem = Broken("the connection was closed")
             return
@@ -56,17 +65,16 @@ class Line(asyncio.BufferedProtocol):
             self._unsent = memoryview(body)
             self._send_on()
 
-    async def heard(self, *, whole: bool) -> None:
-        """Returns when the answer's head has come, or the ``whole``. Raises `Broken`, `TimeoutError` or `OSError`."""
-        answer = self.answer
-        self._for_whole = whole
+    async def heard(self, until: Until) -> None:
+        """Returns when so much of the answer has come. Raises `Broken`, `TimeoutError` or `OSError`."""
+        self._until = until
         if not self._enough and self._problem is None:
             self._waiting = self._loop.create_future()
             try:
                 await self._waiting
             finally:
                 self._waiting = None
-        if not (answer.is_whole if whole else answer.has_head):
+        if not self._enough:
             assert self._problem is not None
             raise self._problem
 
@@ -79,7 +87,10 @@ class Line(asyncio.BufferedProtocol):
 
     @property
     def _enough(self) -> bool:
-        return self.answer.is_whole if self._for_whole else self.answer.has_head
+        answer = self.answer
+        if self._until is Until.HEAD:
+            return answer.has_head
+        return answer.is_whole or (self._until is Until.MORE and answer.has_more)
 
     def _send_on(self) -> None:
         while self._unsent and self._may_send:

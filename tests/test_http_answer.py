@@ -23,9 +23,9 @@ def in_chunks(parts):
     return HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in [*parts, b""])
 
 
-def come_in(data, cuts=()):
+def come_in(data, cuts=(), **options):
     """The answer that comes in pieces, each into the place that it asks for, as a connection does it."""
-    answer, left = Answer(), memoryview(data)
+    answer, left = Answer(**options), memoryview(data)
     steps = iter(cuts)
     while left:
         size = next(steps, len(left))
@@ -47,7 +47,7 @@ CUTS = st.lists(st.integers(1, 40), max_size=30)
 @given(body=st.binary(max_size=300), cuts=CUTS)
 def test_a_body_of_known_length_is_whole_wherever_it_is_cut(body, cuts):
     answer = come_in(with_length(body), cuts)
-    assert (answer.status, bytes(answer.body)) == (200, body)
+    assert (answer.status, bytes(answer.take())) == (200, body)
     assert (answer.has_head, answer.is_whole, answer.keeps_alive, answer.room) == (True, True, True, None)
     assert answer.headers == {"x-amzn-requestid": "one", "content-length": str(len(body))}
 
@@ -55,8 +55,22 @@ def test_a_body_of_known_length_is_whole_wherever_it_is_cut(body, cuts):
 @given(parts=st.lists(st.binary(min_size=1, max_size=60), max_size=5), cuts=CUTS)
 def test_a_body_in_chunks_is_whole_wherever_it_is_cut(parts, cuts):
     answer = come_in(in_chunks(parts), cuts)
-    assert bytes(answer.body) == b"".join(parts)
+    assert bytes(answer.take()) == b"".join(parts)
     assert (answer.is_whole, answer.keeps_alive) == (True, True)
+
+
+@given(body=st.binary(max_size=300), cuts=CUTS, chunked=st.booleans())
+def test_of_a_streamed_answer_what_has_come_can_be_taken(body, cuts, chunked):
+    data, answer, taken = in_chunks([body] if body else []) if chunked else with_length(body), Answer(streamed=True), []
+    while data:
+        size = cuts.pop() if cuts else len(data)
+        answer.feed(memoryview(data)[:size])
+        assert answer.room is None
+        if answer.has_more:
+            taken.append(answer.take())
+            assert taken[-1]
+        data = data[size:]
+    assert (answer.is_whole, b"".join(taken), answer.take()) == (True, body, b"")
 
 
 @given(data=st.sampled_from([with_length(b"0123456789"), in_chunks([b"01234", b"56789"])]), kept=st.integers(0, 110))
@@ -73,7 +87,7 @@ def test_without_a_length_an_answer_ends_with_its_connection(body, cuts):
     answer = come_in(HEAD + b"\r\n" + body, cuts)
     assert not answer.is_whole
     answer.end()
-    assert (answer.is_whole, bytes(answer.body), answer.keeps_alive) == (True, body, False)
+    assert (answer.is_whole, bytes(answer.take()), answer.keeps_alive) == (True, body, False)
 
 
 ANOTHER = b"HTTP/1.1 404 Not Found\r\nX-Amzn-RequestId: two\r\nContent-Length: 5\r\n\r\nother"
@@ -85,20 +99,20 @@ ANOTHER = b"HTTP/1.1 404 Not Found\r\nX-Amzn-RequestId: two\r\nContent-Length: 5
 def test_what_follows_an_answer_ends_the_use_of_its_connection(data, more, apart):
     answer = come_in(data + more, [len(data)]) if apart else come_in(data + more, [100, 1000])
     assert (answer.status, answer.is_whole) == (200, True)
-    assert bytes(answer.body) in (b"{}", b"x" * 200)
+    assert bytes(answer.take()) in (b"{}", b"x" * 200)
     assert not answer.keeps_alive
     assert answer.headers["x-amzn-requestid"] == "one"
 
 
 def test_interim_answers_are_passed_over():
     answer = come_in(b"HTTP/1.1 100 Continue\r\nX-Early: 1\r\n\r\n" + with_length(b"{}"))
-    assert (answer.status, answer.body, answer.is_whole) == (200, b"{}", True)
+    assert (answer.status, answer.take(), answer.is_whole) == (200, b"{}", True)
     assert "x-early" not in answer.headers
 
 
 def test_an_answer_without_a_body():
     answer = come_in(b"HTTP/1.1 204 No Content\r\n\r\n")
-    assert (answer.status, answer.body, answer.is_whole, answer.keeps_alive) == (204, b"", True, True)
+    assert (answer.status, answer.take(), answer.is_whole, answer.keeps_alive) == (204, b"", True, True)
 
 
 @pytest.mark.parametrize("line", [b"Connection: close\r\n", b""])

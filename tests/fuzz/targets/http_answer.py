@@ -64,4 +64,4 @@ def heard(came, size):
     assert answer.has_head
     assert answer.is_whole
     assert answer.status >= 200
-    return answer.status, answer.headers, bytes(answer.body), keeps_alive
+    return answer.status, answer.headers, bytes(answer.take()), keeps_alive
