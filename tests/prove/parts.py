@@ -9,15 +9,13 @@ from dataclasses import dataclass
 class Part:
     """One command; ``amount`` goes into ``arguments`` at ``{}``, in proportion for a run that is not the whole.
 
-    Where it stands for nothing, the part is always whole. ``beside``: it takes little of the machine and long, and runs
-    beside all others from the beginning.
+    Where it stands for nothing, the part is always whole.
     """
 
     name: str
     promise: str
     arguments: str
     amount: int
-    beside: bool = False
 
     def command(self, scale: float) -> list[str]:
         amount = max(1, round(self.amount * scale))
@@ -25,29 +23,24 @@ class Part:
 
 
 PARTS = (
-    Part("soak", "half an hour of real load leaks nothing", "tests.soak --minutes {}", 30, beside=True),
-    Part("week", "a week of hourly reshards leaves nothing behind", "tests.soak.days --days {}", 7, beside=True),
-    Part(
-        "explorer",
-        "no order of events breaks a promise in a small world",
-        "tests.explorer --states {}",
-        5_000_000,
-        beside=True,
-    ),
-    Part("machines", "no order of calls breaks its rules or stores", "tests.machines --examples {}", 500, beside=True),
-    Part("pauses", "a zombie changes nothing", "tests.processes.pauses --pauses {}", 20, beside=True),
-    Part("toxics", "a faulty line loses nothing", "tests.processes.toxics --seconds {}", 8, beside=True),
-    Part("restarts", "nor does a restart of its server", "tests.processes.restarts --restarts {}", 3, beside=True),
-    Part("disks", "no disk, no lock and no deleted file loses anything", "tests.processes.disks", 1, beside=True),
     Part("simulation", "no simulated world breaks a promise", "tests.simulation --seeds {}", 20_000),
-    Part("days", "nor does one of 26 hours", "tests.simulation --seeds 0 --days {}", 26),
-    Part("wire", "nor do the same worlds behind the real client", "tests.wire --seeds {}", 2000),
-    Part("mutants", "the worlds find every bug that is put back in", "tests.simulation.hunt", 1),
-    Part("wire-mutants", "and those of the adapters", "tests.wire.hunt", 1),
+    Part("soak", "half an hour of real load leaks nothing", "tests.soak --minutes {}", 30),
+    Part("week", "a week of hourly reshards leaves nothing behind", "tests.soak.days --days {}", 7),
+    Part("explorer", "no order of events breaks a promise in a small world", "tests.explorer --states {}", 5_000_000),
+    Part("machines", "no order of calls breaks its rules or stores", "tests.machines --examples {}", 500),
+    Part("pauses", "a zombie changes nothing", "tests.processes.pauses --pauses {}", 20),
+    Part("toxics", "a faulty line loses nothing", "tests.processes.toxics --seconds {}", 8),
+    Part("restarts", "nor does a restart of its server", "tests.processes.restarts --restarts {}", 3),
+    Part("disks", "no disk, no lock and no deleted file loses anything", "tests.processes.disks", 1),
     Part("kills", "kill -9 loses nothing and repeats a batch a lane", "tests.processes.kills --kills {}", 500),
     Part("drains", "SIGTERM under load repeats nothing", "tests.processes.drains --drains {}", 100),
     Part("processes-mutants", "these runs find errors that are put in", "tests.processes.mutants", 1),
+    Part("days", "nor does a world of 26 hours", "tests.simulation --seeds 0 --days {}", 26),
+    Part("wire", "nor do the same worlds behind the real client", "tests.wire --seeds {}", 2000),
+    Part("mutants", "the worlds find every bug that is put back in", "tests.simulation.hunt", 1),
+    Part("wire-mutants", "and those of the adapters", "tests.wire.hunt", 1),
     Part(
         "fuzz", "no bytes from outside break or deceive the worker", "tests.fuzz --seconds 175 --executions {}", 500_000
     ),
 )
+"""Two at a time, in this order: those that take long without much of the machine go beside the worlds."""
