@@ -19,7 +19,10 @@ import sys
 import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
+
+from tests.benchmarks.canned_http2 import PREFACE, Http2Connection
 
 PAGE_DIGITS = b"00000000"
 """In each sequence number; they become the number of the page."""
@@ -119,16 +122,27 @@ class Stream:
                 page = int(number[4 : 4 + len(PAGE_DIGITS)]) + 1 if number else 1
                 return json.dumps({"ShardIterator": f"{question['ShardId']}|{page}"}).encode()
             case "ListShards":
-                return json.dumps({"Shards": [_shard(number) for number in range(self.load.shards)]}).encode()
+                return json.dumps({"Shards": self._shards()}).encode()
             case "DescribeStream":
                 status = "ACTIVE" if self.load.kind == "kinesis" else "ENABLED"
-                shards = [_shard(number) for number in range(self.load.shards)]
-                described = {"Shards": shards, "StreamStatus": status, "HasMoreShards": False}
+                described = {"Shards": self._shards(), "StreamStatus": status, "HasMoreShards": False}
                 return json.dumps({"StreamDescription": described}).encode()
             case "DescribeStreamSummary":
                 summary = {"RetentionPeriodHours": 24, "StreamCreationTimestamp": 1.7e9, "StreamStatus": "ACTIVE"}
                 return json.dumps({"StreamDescriptionSummary": summary}).encode()
         return b"{}"
+
+    def _shards(self) -> list[dict]:
+        """Each has its part of the hash keys."""
+        starts = [2**128 * number // self.load.shards for number in range(self.load.shards + 1)]
+        return [
+            {
+                "ShardId": f"shardId-{number:020d}",
+                "SequenceNumberRange": {"StartingSequenceNumber": "4958"},
+                "HashKeyRange": {"StartingHashKey": str(start), "EndingHashKey": str(end - 1)},
+            }
+            for number, (start, end) in enumerate(pairwise(starts))
+        ]
 
     def _records(self, iterator: str) -> bytes:
         self.counts.polls += 1
@@ -161,12 +175,6 @@ class Stream:
         return json.dumps(answer).encode()
 
 
-def _shard(number: int) -> dict:
-    numbers = {"StartingSequenceNumber": "4958"}
-    hashes = {"StartingHashKey": "0", "EndingHashKey": str(2**128 - 1)}
-    return {"ShardId": f"shardId-{number:020d}", "SequenceNumberRange": numbers, "HashKeyRange": hashes}
-
-
 class Connection(asyncio.Protocol):
     """One connection, request after request."""
 
@@ -192,6 +200,9 @@ class Connection(asyncio.Protocol):
                 head, end, data = (self._head + data).partition(b"\r\n\r\n")
                 self._head = b"" if end else head
                 if not end:
+                    return
+                if head == PREFACE:
+                    Http2Connection(self._transport, self._stream.answer).data_received(head + end + data)
                     return
                 self._begin(head)
             if not self._missing:

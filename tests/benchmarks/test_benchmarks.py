@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from xml.etree import ElementTree
 
+import httpx
 import pytest
 
 from poller.model import ShardId
@@ -12,7 +13,7 @@ from poller.sources.dynamodb_pass_through import PassThrough as DynamoDBPassThro
 from poller.sources.kinesis_pass_through import PassThrough as KinesisPassThrough
 from tests.benchmarks.canned import Load, Stream
 from tests.benchmarks.figures import Figure, plot, table
-from tests.benchmarks.measuring import Work, certificates, cost
+from tests.benchmarks.measuring import Endpoint, Work, certificates, cost
 from tests.benchmarks.peers.events import TABLE
 
 SMALL = Work(shards=2, records=50, size=100, batch=20)
@@ -32,6 +33,20 @@ def test_the_endpoint_gives_pages_whose_records_go_up(kind):
     assert numbers == sorted(set(numbers))
     again = stream.answer("GetShardIterator", {"ShardId": "s", "StartingSequenceNumber": numbers[2]})
     assert json.loads(again)["ShardIterator"] == "s|2"
+
+
+def test_the_endpoint_speaks_http_2_too():
+    endpoint = Endpoint(Work(records=800))
+    try:
+        asked = {"headers": {"X-Amz-Target": "Kinesis_20131202.GetRecords"}, "json": {"ShardIterator": "s|3"}}
+        with httpx.Client() as old, httpx.Client(http1=False, http2=True) as new:
+            answers = [client.post(endpoint.url, **asked) for client in (old, new, new)]
+        assert [answer.http_version for answer in answers] == ["HTTP/1.1", "HTTP/2", "HTTP/2"]
+        assert answers[0].content == answers[1].content == answers[2].content
+        assert len(answers[0].json()["Records"]) == 800
+        assert endpoint.counts()["polls"] == 3
+    finally:
+        endpoint.stop()
 
 
 BOTH = [(name, target) for name in ("poller", "plain_sdk", "threads") for target in ("invoke", "handle")]
