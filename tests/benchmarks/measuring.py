@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import ssl
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,10 @@ def running(name: str, work: Work, endpoint: Endpoint) -> Iterator[subprocess.Po
                     log.seek(0)
                     raise RuntimeError(f"{name} ended: {log.read()[-2000:]}")
             finally:
-                process.kill()
+                for pid in _family(process):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                process.kill()  # where there is no /proc
                 process.wait()
 
 
@@ -162,12 +166,31 @@ def _wait_for_polls(endpoint: Endpoint, process: subprocess.Popen, polls: int) -
         time.sleep(0.1)
 
 
+def _family(process: subprocess.Popen) -> dict[int, list[str]]:
+    """It and what it has started, by number, each with its line in the kernel's accounts.
+
+    What a peer starts in a session of its own is not its own work.
+    """
+    lines = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            lines[int(path.parent.name)] = path.read_text().rpartition(")")[2].split()
+    family = [process.pid] if process.pid in lines else []
+    for member in family:  # which grows
+        family += [pid for pid, line in lines.items() if int(line[1]) == member and line[3] == lines[process.pid][3]]
+    return {pid: lines[pid] for pid in family}
+
+
 def _cpu_seconds(process: subprocess.Popen) -> float:
-    """Of all its threads, as the kernel counts them."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Of all threads of its family, as the kernel counts them, and of those in it that have ended."""
+    ticks = sum(sum(map(int, line[11:15])) for line in _family(process).values())
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _memory_bytes(process: subprocess.Popen, name: str) -> int:
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    return 1024 * int(status.partition(f"{name}:")[2].split()[0])
+    total = 0
+    for pid in _family(process):
+        with suppress(OSError, IndexError):  # IndexError: it has ended, and nobody has asked how
+            status = Path(f"/proc/{pid}/status").read_text()
+            total += 1024 * int(status.partition(f"{name}:")[2].split()[0])
+    return total

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from xml.etree import ElementTree
 
 import httpx
@@ -13,7 +15,7 @@ from poller.sources.dynamodb_pass_through import PassThrough as DynamoDBPassThro
 from poller.sources.kinesis_pass_through import PassThrough as KinesisPassThrough
 from tests.benchmarks.canned import Load, Stream
 from tests.benchmarks.figures import Figure, plot, table
-from tests.benchmarks.measuring import Endpoint, Work, certificates, cost
+from tests.benchmarks.measuring import Endpoint, Work, _cpu_seconds, _memory_bytes, certificates, cost
 from tests.benchmarks.peers.events import TABLE
 
 SMALL = Work(shards=2, records=50, size=100, batch=20)
@@ -69,6 +71,24 @@ def test_they_do_it_over_tls(name, tmp_path):
 def test_dynamodb_is_read_too():
     for name in ("poller", "plain_sdk", "raw_socket"):
         assert cost(name, Work(kind="dynamodb", records=20, batch=20), seconds=1.0).invocations > 0
+
+
+BURNS = "import sys, time\nwhile time.process_time() < 0.5: pass\nprint(flush=True)\nsys.stdin.read()"
+STARTS = f"""
+import subprocess, sys
+command = [sys.executable, "-c", {BURNS!r}]
+others = [subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=new) for new in (False, True)]
+sys.stdin.read()
+"""
+
+
+def test_what_a_peer_costs_is_what_its_family_costs():
+    command, pipe = [sys.executable, "-c", STARTS], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
+        assert [process.stdout.readline() for _ in range(2)] == [b"\n", b"\n"]
+        assert 0.5 <= _cpu_seconds(process) < 1.0
+        assert _memory_bytes(process, "VmRSS") > 10_000_000
+        process.stdin.close()
 
 
 FIGURES = [
