@@ -16,6 +16,7 @@ from statistics import median
 from poller.config import WAITING_MIB_MAX
 from tests.benchmarks.canned import Load, Stream
 from tests.benchmarks.figures import Figure
+from tests.benchmarks.kcl.jars import Missing, jars
 from tests.benchmarks.measuring import Certificates, Cost, Endpoint, Work, certificates, cost, running
 
 KINESIS = Work(shards=48)
@@ -49,6 +50,7 @@ class Suite:
                 lambda: self._against(
                     "whole worker, no-op handler", replace(KINESIS, target="handle"), {"plain_sdk": 8}
                 ),
+                self._kcl,
                 self._idle,
                 self._many_shards,
                 self._many_records,
@@ -74,6 +76,15 @@ class Suite:
             )
             for peer, least in peers.items()
         ]
+
+    def _kcl(self) -> list[Figure]:
+        """On few shards, as it has a process for each; nothing where it cannot be had."""
+        try:
+            jars()
+        except Missing as missing:
+            self._say(f"the KCL is left out: {missing}")
+            return []
+        return self._against("in-process no-op handler, 8 shards", replace(IN_PROCESS, shards=8), {"kcl": 0})
 
     def _idle(self) -> list[Figure]:
         costs = self._rounds_of("idle polls", IDLE, ["poller", "plain_sdk"], lambda found: found.per_poll)
@@ -234,4 +245,5 @@ _NAMES = {
     "raw_socket": "the raw-socket loop",
     "threads": "boto3 in threads",
     "async_kinesis": "async-kinesis",
+    "kcl": "KCL for Python",
 }

@@ -15,8 +15,10 @@ from poller.sources.dynamodb_pass_through import PassThrough as DynamoDBPassThro
 from poller.sources.kinesis_pass_through import PassThrough as KinesisPassThrough
 from tests.benchmarks.canned import Load, Stream
 from tests.benchmarks.figures import Figure, plot, table
+from tests.benchmarks.kcl import processor
 from tests.benchmarks.measuring import Endpoint, Work, _cpu_seconds, _memory_bytes, certificates, cost
 from tests.benchmarks.peers.events import TABLE
+from tests.benchmarks.rows import Suite
 
 SMALL = Work(shards=2, records=50, size=100, batch=20)
 
@@ -89,6 +91,49 @@ def test_what_a_peer_costs_is_what_its_family_costs():
         assert 0.5 <= _cpu_seconds(process) < 1.0
         assert _memory_bytes(process, "VmRSS") > 10_000_000
         process.stdin.close()
+
+
+def record(number):
+    times = {"approximateArrivalTimestamp": 1_773_749_999_000}
+    numbers = {"sequenceNumber": str(number), "subSequenceNumber": 0}
+    return {"action": "record", "data": "e30=", "partitionKey": "k", **numbers, **times}
+
+
+def test_the_processor_of_the_kcl_answers_as_its_daemon_wants():
+    said = [
+        {"action": "initialize", "shardId": "s", "sequenceNumber": "TRIM_HORIZON", "subSequenceNumber": 0},
+        {"action": "processRecords", "records": [record(1), record(2)], "millisBehindLatest": 7},
+        {"action": "checkpoint", "sequenceNumber": "2", "subSequenceNumber": 0, "error": None},
+        {"action": "shutdownRequested"},
+        {"action": "checkpoint", "sequenceNumber": "2", "subSequenceNumber": 0, "error": "ShutdownException"},
+        {"action": "leaseLost"},
+    ]
+    ended = subprocess.run(
+        [sys.executable, processor.__file__],
+        input="".join(f"{json.dumps(each)}\n" for each in said),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    heard = [json.loads(line) for line in ended.stdout.splitlines() if line]
+    assert [each.get("responseFor", each["action"]) for each in heard] == [
+        "initialize",
+        "checkpoint",
+        "processRecords",
+        "checkpoint",
+        "shutdownRequested",
+        "leaseLost",
+    ]
+    assert ended.stderr == "no checkpoint: ShutdownException\n"
+    decoded = json.loads(json.dumps(record(3)), object_hook=processor.decoded)
+    assert (decoded.sequence_number, decoded.binary_data) == ("3", b"{}")
+
+
+def test_the_kcl_is_left_out_where_it_cannot_be_had(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    said = []
+    assert Suite(1, 1.0, said.append)._kcl() == []
+    assert said == ["the KCL is left out: there is no java"]
 
 
 FIGURES = [
