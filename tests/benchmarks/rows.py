@@ -50,6 +50,7 @@ class Suite:
                 lambda: self._against(
                     "whole worker, no-op handler", replace(KINESIS, target="handle"), {"plain_sdk": 8}
                 ),
+                lambda: self._against("in-process no-op handler", IN_PROCESS, {"async_kinesis": 10}),
                 self._kcl,
                 self._idle,
                 self._many_shards,
