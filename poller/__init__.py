@@ -7,7 +7,8 @@ Floors; a module imports only from floors below it (``tests/test_house.py`` chec
     floor 2   engine     worker > supervisor > shard > lanes > lane > delivery      time and tasks; talks to plugs only
               adapters   sources/ targets/ destinations/ stores/ observers/         the world; never imports the engine
                          aws.py  aws_errors.py  repeating.py  signing.py
-                         identity.py  keepalive.py  malloc.py  clock.py
+                         connections.py  http_line.py  http_answer.py
+                         identity.py  keepalive.py  malloc.py  garbage.py  clock.py
     floor 1   rules/     pure decisions        ports.py                             the plugs
     floor 0   words      model.py  invocation.py  arns.py  mapping.py               frozen values
                          admission.py  events.py  errors.py

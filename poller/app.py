@@ -23,6 +23,7 @@ from poller.engine.memory import Budget
 from poller.engine.supervisor import Supervisor
 from poller.engine.worker import Worker
 from poller.errors import ConfigError
+from poller.garbage import look_seldom
 from poller.identity import invoke_identity_arn
 from poller.malloc import keep_freed_memory
 from poller.mapping import EventSourceMapping
@@ -54,6 +55,7 @@ def main_run(settings: Settings) -> int:
         raise ConfigError((f"POLLER_LOG_LEVEL: {level!r} is no level; use one of {', '.join(_LOG_LEVELS)}",))
     log = Log(configure_logging(stream=sys.stderr, level=level), SystemClock())
     keep_freed_memory()
+    look_seldom()
 
     async def run() -> None:
         stop = anyio.Event()

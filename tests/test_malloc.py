@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 from types import SimpleNamespace
 
 import pytest
 
+from poller.garbage import OBJECTS_BETWEEN, look_seldom
 from poller.malloc import keep_freed_memory
 
 
@@ -34,3 +36,13 @@ def test_what_the_environment_says_wins(told, monkeypatch):
 def test_another_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
     keep_freed_memory()
+
+
+def test_garbage_in_circles_is_looked_for_seldom():
+    before = gc.get_threshold()
+    try:
+        look_seldom()
+        assert gc.isenabled()
+        assert gc.get_threshold() == (OBJECTS_BETWEEN, *before[1:])
+    finally:
+        gc.set_threshold(*before)
