@@ -36,8 +36,8 @@ def _bring() -> None:
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=_SECONDS_MAX)
     except subprocess.CalledProcessError as error:
-        said = [line for line in error.stdout.splitlines() if "ERROR" in line]
-        raise Missing(f"Maven did not bring its jars: {said[0] if said else error.stdout[-300:]}") from error
+        said = error.stdout.partition("[ERROR] ")[2] or error.stderr
+        raise Missing(f"Maven did not bring its jars: {said[:200]}") from error
     except subprocess.TimeoutExpired as error:
         raise Missing(f"Maven did not bring its jars in {_SECONDS_MAX} s") from error
     shutil.copy(_POM, _PLACE)
