@@ -161,13 +161,17 @@ class _Rest:
     async def heard(self, until: Until) -> None:
         """Returns when so much has come. Raises `TimeoutError`, or what the SDK's session raises."""
         assert self._line is not None
+        came = False
         try:
             await self._line.heard(until)
-        except BaseException as error:
-            self.close()
-            if isinstance(error, Broken | OSError) and not isinstance(error, TimeoutError):
-                raise ConnectionClosedError(endpoint_url=self.url, error=error) from error
+            came = True
+        except TimeoutError:
             raise
+        except (Broken, OSError) as error:
+            raise ConnectionClosedError(endpoint_url=self.url, error=error) from error
+        finally:
+            if not came:
+                self.close()
 
     async def read(self, size: int = -1) -> bytes | bytearray:
         """All that is left, or if a ``size`` is asked for what there is, whatever its size; at the end nothing."""

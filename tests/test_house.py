@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "poller"
 WORDS = {"model", "invocation", "arns", "mapping", "admission", "events", "errors"}
 ADAPTERS = {
     *("sources", "targets", "destinations", "stores", "observers", "identity", "keepalive", "clock"),
-    *("aws", "aws_errors", "repeating", "signing", "malloc"),
+    *("aws", "aws_errors", "repeating", "signing", "connections", "http_line", "http_answer", "malloc", "garbage"),
 }
 DOORS = {"app", "opening", "status", "mappings_status", "filter_test", "cli", "api", "dev", "__main__"}
 MODULES = sorted(
