@@ -92,10 +92,10 @@ class Batcher:
         self._opened_at = now
 
     def _fitting(self) -> int:
-        """How many of those that wait make the next batch; mostly all."""
+        """How many of those that wait make the next batch; mostly their bytes need not be counted."""
         count, most = min(len(self._waiting), self._policy.batch_size), self._policy.payload_bytes_max
         size = self._frame_bytes - 1  # as the first record has no comma
-        if count == len(self._waiting) and size + self._bytes <= most and self._border == _NO_BORDER:
+        if size + self._bytes <= most and self._border == _NO_BORDER:
             return count
         for number, record in enumerate(islice(self._waiting, count)):
             size += len(record.body) + len(COMMA)
