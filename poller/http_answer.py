@@ -118,6 +118,8 @@ class Answer:
             return
         if not self.has_head:
             self.headers.clear()
+            self._parts.clear()
+            self._size = 0
             return
         self.is_whole = True
 

@@ -110,6 +110,11 @@ def test_interim_answers_are_passed_over():
     assert "x-early" not in answer.headers
 
 
+def test_what_an_interim_answer_holds_is_not_the_answers():
+    answer = come_in(b"HTTP/1.1 005 x\r\nContent-Length: 2\r\n\r\n[]" + with_length(b"{}"), [60])
+    assert (answer.status, answer.take(), answer.is_whole) == (200, b"{}", True)
+
+
 def test_an_answer_without_a_body():
     answer = come_in(b"HTTP/1.1 204 No Content\r\n\r\n")
     assert (answer.status, answer.take(), answer.is_whole, answer.keeps_alive) == (204, b"", True, True)

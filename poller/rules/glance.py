@@ -7,6 +7,7 @@ cannot be sure of that, it says so, and the text is to be parsed whole.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec import UNSET, DecodeError, Raw, UnsetType, defstruct
@@ -25,24 +26,30 @@ class Glance:
     """
 
     def __init__(self, paths: Iterable[Sequence[str]], opened: Iterable[str] = ()) -> None:
-        paths, opened = [tuple(path) for path in paths], set(opened)
-        below = {key: _Keys(_first_keys(path[1:] for path in paths if path[:1] == (key,))) for key in opened}
-        for path in paths:
-            below.pop(path[0] if len(path) == 1 else "", None)  # somebody looks at the whole of it
-        self._looks_at_all = () in paths
-        self._keys = _Keys(_first_keys(paths) | opened, below)
-        self._decoder: Decoder[Any] = Decoder(self._keys.type)
+        self._keys: _Keys | None = None
+        ways = [tuple(path) for path in paths]
+        if () not in ways:
+            with suppress(ValueError):  # quotes and the like in a key, which no structure can have
+                self._keys = _looked_at(ways, set(opened))
 
     def of(self, text: bytes) -> dict[str, object] | None:
         """What an object has of those keys; ``None`` if the text must be parsed whole."""
-        if self._looks_at_all:
+        if self._keys is None:
             return None
         try:
             if not text.isascii():  # the decoder does not look into what it passes over
                 text.decode()
-            return self._keys.values(self._decoder.decode(text))
+            return self._keys.values(self._keys.decoder.decode(text))
         except _UNREADABLE:
             return None
+
+
+def _looked_at(paths: Sequence[tuple[str, ...]], opened: set[str]) -> _Keys:
+    below = {key: _Keys(_first_keys(path[1:] for path in paths if path[0] == key)) for key in opened}
+    for path in paths:
+        if len(path) == 1:  # somebody looks at the whole of it
+            below.pop(path[0], None)
+    return _Keys(_first_keys(paths) | opened, below)
 
 
 class _Keys:
@@ -53,6 +60,7 @@ class _Keys:
         self._names = {f"key_{number}": key for number, key in enumerate(sorted(keys))}
         fields = [(name, self._kind(key) | UnsetType, UNSET) for name, key in self._names.items()]
         self.type = defstruct("Keys", fields, rename=self._names)
+        self.decoder: Decoder[Any] = Decoder(self.type)
 
     def values(self, found: object) -> dict[str, object]:
         values = [(key, getattr(found, name)) for name, key in self._names.items()]

@@ -37,7 +37,7 @@ class _Body(Struct, gc=False):
 
     Records: list[_Entry]
     NextShardIterator: str | None = None
-    MillisBehindLatest: int | None = None
+    MillisBehindLatest: float | None = None
     ChildShards: Raw | None = None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,3 +88,10 @@ def test_values_are_read_whole_unless_their_key_is_opened():
 def test_what_is_no_object_must_be_parsed_whole():
     for text in (b"[1]", b"1", b"", b'{"b":1}', b'{"a":1', b"\xff", b'{"x":"\xff"}', b'{"x":"\\ud800"}'):
         assert Glance([("a",)], opened="b").of(text) is None
+
+
+@pytest.mark.parametrize("key", ['a"b', "a\\b", "a\nb", "\ud800", "", "é", "a\x7f"])
+def test_any_key_of_a_pattern_is_looked_for(key):
+    pattern = json.dumps({"data": {key: [1], "b": ["x"]}})
+    for data, wanted in (({key: 1, "b": "x", "c": 2}, True), ({key: 2, "b": "x"}, False), ({"b": "x"}, False)):
+        assert Filters([pattern]).wants(kinesis(json.dumps(data).encode())) is wanted

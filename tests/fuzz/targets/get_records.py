@@ -82,6 +82,7 @@ def seeds():
             (0, test_kinesis.page(kinesis)),
             (0, test_kinesis.page(kinesis, after)),
             (0, test_kinesis.page()),
+            (0, {"Records": [], "NextShardIterator": "n", "MillisBehindLatest": 1e199}),
             (0, {"Records": [kinesis], "ChildShards": [child], "MillisBehindLatest": 0}),
             (2, test_kinesis.page({**kinesis, "Data": in_base64(several)}, after)),
             (2, test_kinesis.page(kinesis, {**after, "Data": in_base64(several[:-1])})),
