@@ -201,7 +201,13 @@ def _too_deep(body):
 
 
 def _compare(records, choices):
-    """Each record in the order of its number, and once: as it is, or opened if it is an aggregate."""
+    """Each record in the order of its number, and once: as it is, or opened if it is an aggregate.
+
+    Of records that share a number with an aggregate, which no service gives, it is not said which are read.
+    """
+    numbers = [int(number) for number, *_ in choices]
+    if len(set(numbers)) < len(numbers) and any(inner is not None for *_, inner in choices):
+        return
     records, last = list(records), -1
     for number, key, event, inner in sorted(choices, key=lambda choice: int(choice[0])):
         if int(number) <= last:
