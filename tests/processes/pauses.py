@@ -41,7 +41,8 @@ def run(folder: Path, *, pauses: Sequence[float], plan: Plan, random: Random, sa
                     del paused[life]
             for life in lives:
                 if life.asleep and life not in paused:
-                    paused[life] = time.monotonic() + (left.pop(0) if left else 1.0)
+                    # The last: the first is for one that has shards, and does not sleep with the store's lock in hand.
+                    paused[life] = time.monotonic() + (left.pop() if left else 1.0)
                     world.tell(entries.Struck(time.time(), "fell asleep at a place", life.name))
             if left and len(paused) < PAUSED_AT_ONCE:
                 time.sleep(random.random())
