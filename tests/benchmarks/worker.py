@@ -15,7 +15,6 @@ id = "bench"
 drain_timeout_seconds = 1
 [server]
 listen = "{listen}"
-shard_series_max = 10000
 [aws]
 region = "us-east-1"
 invoke_identity_arn = "{role}"
