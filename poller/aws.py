@@ -120,7 +120,7 @@ class Aws:
 
             async def __aenter__(self) -> Any:
                 opened = connections[key] = await super().__aenter__()
-                if by_ourselves and not self._options["proxies"] and not self._options["client_cert"]:
+                if by_ourselves and not self._options["proxies"]:
                     connect_seconds, read_seconds = self._options["timeout"]
                     connections[key] = open_.enter_context(
                         closing(

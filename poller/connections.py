@@ -1,7 +1,7 @@
 """POST over connections that are kept: this file is as much HTTP as calls need that are made again and again.
 
 A client for all that HTTP can be costs more than such a call itself. This one is used as the SDK's session is, and
-fails as that does; where there are proxies or certificates of clients the SDK's own session is used.
+fails as that does; behind a proxy the SDK's own session is used.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ class Connections:
             line = lines.pop()
             if line.usable:
                 return line
+            line.close()
         return None
 
     def _sweep(self) -> None:
@@ -165,7 +166,7 @@ class _Rest:
         try:
             await self._line.heard(until)
             came = True
-        except TimeoutError:
+        except TimeoutError:  # an `OSError` too, and told by a name of its own
             raise
         except (Broken, OSError) as error:
             raise ConnectionClosedError(endpoint_url=self.url, error=error) from error

@@ -2,7 +2,7 @@
 
 By default Python looks after every seven hundred objects, and through all of memory whenever that has grown by a
 quarter. With a thousand shards the former is a third of what an idle poll costs, and the latter stops all of them for
-tenths of a second. Nothing that holds records is ever part of a circle, which a test sees to.
+tenths of a second. While a shard is read nothing that holds its records becomes part of a circle; a test sees to that.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from contextlib import aclosing, asynccontextmanager
 
@@ -23,6 +24,7 @@ from botocore.exceptions import (
 from poller import connections as module
 from poller.aws import Aws
 from poller.connections import Connections
+from poller.keepalive import keep_alive
 from tests.http_endpoint import breaking_off, endpoint, unreachable
 
 
@@ -229,6 +231,20 @@ async def test_one_connection_serves_one_request_after_another_and_more_serve_th
         assert len(set(visitors.seen[-5:])) == 1, "and of them the last one"
 
 
+async def test_a_peer_that_is_silent_is_asked_for_a_sign_of_life(monkeypatch):
+    """Functions work for long without a word, and gateways forget silent connections."""
+    sockets = []
+
+    def watched(made):
+        keep_alive(made)
+        sockets.append(made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+
+    monkeypatch.setattr(module, "keep_alive", watched)
+    async with endpoint(echo) as url, ours() as session:
+        await session.send(post(url))
+    assert sockets == [1]
+
+
 async def test_a_connection_that_the_server_closed_is_not_used():
     visitors = Visitors()
     async with ours() as session:
@@ -240,12 +256,17 @@ async def test_a_connection_that_the_server_closed_is_not_used():
 
 
 async def test_a_connection_with_something_left_on_it_is_not_used():
-    peers = []
+    peers, left = [], []
 
     async def talks_on(stream):
         peers.append(stream)
         async with stream:
-            while await stream.receive():
+            while True:
+                try:
+                    await stream.receive()
+                except (anyio.EndOfStream, anyio.BrokenResourceError):
+                    left.append(stream)
+                    return
                 await stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
                 await anyio.sleep(0.05)
                 await stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother")
@@ -258,8 +279,8 @@ async def test_a_connection_with_something_left_on_it_is_not_used():
             for _ in range(2):
                 assert await (await session.send(post(url))).content == b"{}"
                 await anyio.sleep(0.2)
+            assert (len(peers), left) == (2, peers[:1]), "and the first one is closed"
         tasks.cancel_scope.cancel()
-    assert len(peers) == 2
 
 
 async def test_a_connection_on_which_an_answer_came_before_all_was_sent_is_not_used():
@@ -277,7 +298,10 @@ async def test_a_connection_on_which_an_answer_came_before_all_was_sent_is_not_u
 
 
 async def test_who_gives_up_leaves_no_answer_for_the_next():
+    transports = []
+
     async def slow_at_first(request):
+        transports.append(request.transport)
         if (await request.read()) == b"slow":
             await anyio.sleep(0.3)
             return web.Response(text="slow")
@@ -287,6 +311,8 @@ async def test_who_gives_up_leaves_no_answer_for_the_next():
         with anyio.move_on_after(0.1) as gave_up:
             await session.send(post(url, b"slow"))
         assert gave_up.cancelled_caught
+        await anyio.sleep(0.05)
+        assert transports[0].is_closing()
         for _ in range(3):
             assert await (await session.send(post(url, b"quick"))).content == b"quick"
             await anyio.sleep(0.15)
@@ -304,6 +330,15 @@ async def test_a_stream_that_is_closed_before_its_end_is_not_used_again():
         response.raw.close()
         await session.send(post(url))
     assert visitors.connections == 2
+
+
+async def test_a_connection_without_a_request_may_be_silent_for_longer_than_an_answer():
+    visitors = Visitors()
+    async with endpoint(visitors) as url, ours(read=0.2) as session:
+        for _ in range(2):
+            await session.send(post(url))
+            await anyio.sleep(0.5)
+    assert visitors.connections == 1
 
 
 async def test_a_slow_answer_is_waited_for_as_long_as_something_comes():

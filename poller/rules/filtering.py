@@ -85,10 +85,7 @@ class Filters:
     def _seen(self, body: bytes) -> dict[str, object]:
         """Of a `document` what some pattern looks at."""
         seen = self._envelope.of(body)
-        if seen is None:
-            return document(body)
-        inner = seen.pop(_KINESIS, None)
-        return inner | seen if isinstance(inner, dict) else seen
+        return document(body) if seen is None else _at_one_level(seen)
 
     def _look_into(self, event: dict[str, object]) -> bool:
         """Opens the ``data`` of a Kinesis record in its place; whether the record's content is JSON (R-FILT-14)."""
@@ -114,5 +111,9 @@ def document(body: bytes) -> dict[str, object]:
     except ValueError:
         return {}
     assert isinstance(event, dict)
+    return _at_one_level(event)
+
+
+def _at_one_level(event: dict[str, object]) -> dict[str, object]:
     inner = event.pop(_KINESIS, None)
     return inner | event if isinstance(inner, dict) else event

@@ -13,10 +13,9 @@ from typing import Any
 from msgspec import UNSET, DecodeError, Raw, UnsetType, defstruct
 from msgspec.json import Decoder, decode
 
-from poller.rules.json_text import parsed
+from poller.rules.json_text import decoded, parsed
 
 _QUOTE = ord('"')
-_UNREADABLE = (DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Glance:
@@ -34,13 +33,12 @@ class Glance:
 
     def of(self, text: bytes) -> dict[str, object] | None:
         """What an object has of those keys; ``None`` if the text must be parsed whole."""
-        if self._keys is None:
+        found = None if self._keys is None else decoded(self._keys.decoder, text)
+        if self._keys is None or found is None:
             return None
         try:
-            if not text.isascii():  # the decoder does not look into what it passes over
-                text.decode()
-            return self._keys.values(self._keys.decoder.decode(text))
-        except _UNREADABLE:
+            return self._keys.values(found)
+        except (DecodeError, ValueError):  # half a surrogate pair, or nested too deeply
             return None
 
 
@@ -72,7 +70,7 @@ class _Keys:
     def _value(self, key: str, value: Any) -> object:
         if key in self._below:
             return self._below[key].values(value)
-        text = memoryview(value)
+        text = memoryview(value)  # mostly of a string, which the decoder reads as `parsed` does, and sooner
         return decode(text) if text[0] == _QUOTE else parsed(text.tobytes().decode())
 
 

@@ -1,11 +1,21 @@
-"""What a text of JSON says: this file is the strict reader for patterns and events."""
+"""What a text of JSON says: this file is the strict reader of patterns and events, and a quick one of known shapes."""
 
 from __future__ import annotations
 
 import json
+from typing import TypeVar
+
+from msgspec import DecodeError
+from msgspec.json import Decoder
 
 _DIGITS_MAX = 4_000
 """Python makes no integer of a much longer text, for that takes time with the square of the length."""
+
+
+_FLAWS = (DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder says of a body that is not of its type."""
+
+_T = TypeVar("_T")
 
 
 def parsed(text: str | bytes) -> object:
@@ -20,6 +30,16 @@ def parsed(text: str | bytes) -> object:
         return _DECODER.decode(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+def decoded(decoder: Decoder[_T], body: bytes) -> _T | None:
+    """What ``body`` says if it is as the decoder's type has it, and all of it is UTF-8; else ``None``."""
+    try:
+        if not body.isascii():  # a decoder does not look into what it passes on
+            body.decode()
+        return decoder.decode(body)
+    except _FLAWS:
+        return None
 
 
 def _no_json(name: str) -> object:

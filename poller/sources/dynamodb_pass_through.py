@@ -12,7 +12,8 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder, Encoder
 
 from poller.model import Record, SequenceNumber
-from poller.sources.event_json import are_sequence_numbers, decoded, json_bytes
+from poller.rules.json_text import decoded
+from poller.sources.event_json import are_sequence_numbers, json_bytes
 from poller.sources.polling import Answer
 
 _STAMP = b'{"ApproximateCreationDateTime":'

@@ -4,30 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TypeVar
-
-from msgspec import DecodeError
-from msgspec.json import Decoder
 
 from poller.model import SequenceNumber
 
 _DIGITS_MAX = 129
 """Of a sequence number (R-KIN-10); numbers of thousands of digits are none to Python."""
-
-_FLAWS = (DecodeError, UnicodeDecodeError, RecursionError)
-"""What a decoder says of a body that is no answer of the service."""
-
-_T = TypeVar("_T")
-
-
-def decoded(decoder: Decoder[_T], body: bytes) -> _T | None:
-    """What ``body`` says if it is as the decoder's type has it, and all of it is UTF-8; else ``None``."""
-    try:
-        if not body.isascii():  # a decoder does not look into what it passes on
-            body.decode()
-        return decoder.decode(body)
-    except _FLAWS:
-        return None
 
 
 def json_bytes(value: object) -> bytes:

@@ -10,8 +10,9 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder, Encoder
 
 from poller.model import Record, SequenceNumber, ShardId
+from poller.rules.json_text import decoded
 from poller.rules.pacing import counted_bytes
-from poller.sources.event_json import are_sequence_numbers, decoded
+from poller.sources.event_json import are_sequence_numbers
 from poller.sources.kinesis_records import BEFORE_DATA, BEFORE_ID, BEFORE_KEY, BEFORE_NUMBER, BEFORE_TIME
 from poller.sources.polling import Answer
 

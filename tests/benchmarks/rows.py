@@ -46,10 +46,7 @@ class Suite:
                 lambda: self._against("Kinesis 1 KB, batch 1,000, TLS", KINESIS, {"plain_sdk": 6}, tls),
                 lambda: self._against("Kinesis 100 B, batch 1,000", replace(KINESIS, size=100), {"plain_sdk": 0}),
                 lambda: self._against("DynamoDB, both images, batch 1,000", DYNAMODB, {"plain_sdk": 60}),
-                lambda: self._against(
-                    "whole worker, no-op handler", replace(KINESIS, target="handle"), {"plain_sdk": 8}
-                ),
-                lambda: self._against("in-process no-op handler", IN_PROCESS, {"async_kinesis": 10}),
+                lambda: self._against("whole worker, no-op handler", IN_PROCESS, {"plain_sdk": 8, "async_kinesis": 10}),
                 self._kcl,
                 self._idle,
                 self._many_shards,

@@ -90,6 +90,14 @@ def test_what_is_no_object_must_be_parsed_whole():
         assert Glance([("a",)], opened="b").of(text) is None
 
 
+def test_no_depth_of_a_change_raises_an_error():
+    """R-FILT-15: where Python's stack ends depends on who asks, so that all depths near to it are tried."""
+    of_item = Filters([json.dumps({"dynamodb": {"NewImage": {"k": {"S": ["v"]}}}})])
+    for depth in range(800, 1010):
+        body = b'{"dynamodb":{"NewImage":' + b'{"a":' * depth + b"1" + b"}" * depth + b"}}"
+        assert not of_item.wants(Record(SequenceNumber("7"), "k", 0.0, body))
+
+
 @pytest.mark.parametrize("key", ['a"b', "a\\b", "a\nb", "\ud800", "", "é", "a\x7f"])
 def test_any_key_of_a_pattern_is_looked_for(key):
     pattern = json.dumps({"data": {key: [1], "b": ["x"]}})
