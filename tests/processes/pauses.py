@@ -47,7 +47,9 @@ def run(folder: Path, *, pauses: Sequence[float], plan: Plan, random: Random, sa
             if left and len(paused) < PAUSED_AT_ONCE:
                 time.sleep(random.random())
                 awake = [each for each in lives if each not in paused and not each.asleep]
-                life = random.choice(_owners(world, awake) or awake)
+                if not (owners := _owners(world, awake)):
+                    continue  # all that own shards sleep: nobody who is left would wake up as a zombie
+                life = random.choice(owners)
                 life.pause()
                 seconds = left.pop(0)
                 paused[life] = time.monotonic() + seconds

@@ -40,7 +40,7 @@ PARTS = (
     Part("mutants", "the worlds find every bug that is put back in", "tests.simulation.hunt", 1),
     Part("wire-mutants", "and those of the adapters", "tests.wire.hunt", 1),
     Part(
-        "fuzz", "no bytes from outside break or deceive the worker", "tests.fuzz --seconds 175 --executions {}", 500_000
+        "fuzz", "no bytes from outside break or deceive the worker", "tests.fuzz --seconds 400 --executions {}", 500_000
     ),
 )
 """Two at a time, in this order: those that take long without much of the machine go beside the worlds."""
