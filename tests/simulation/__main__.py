@@ -39,6 +39,7 @@ def main(arguments: list[str]) -> int:
         "days": options.days,
         "first": options.first,
         "failed": [outcome.seed for outcome in tally.failed],
+        "slow": tally.slow,
         "simulated_hours": round(tally.virtual_seconds / 3600, 1),
         "times_real_time": round(tally.virtual_seconds / max(tally.cpu_seconds, 1e-9)),
         "attempts": tally.attempts,
@@ -48,7 +49,7 @@ def main(arguments: list[str]) -> int:
         "seconds": round(seconds),
     }
     print(json.dumps(figures))
-    return 1 if tally.failed or unseen else 0
+    return 1 if tally.failed or tally.slow or unseen else 0
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.simulation.hunting import killed_by
 from tests.simulation.mutants import MUTANTS
-from tests.simulation.seeds import Tally, run_many
+from tests.simulation.seeds import Outcome, Tally, run_many
 from tests.simulation.seen import PAIRS, missing
 from tests.simulation.settings import DAY, MINUTES
 from tests.simulation.world import run_seed
@@ -29,8 +30,26 @@ def test_no_world_breaks_a_promise():
         tally.add(outcome)
     failed = {outcome.seed: outcome.violations[:3] for outcome in tally.failed}
     assert not failed, f"replay one with python -m tests.simulation.run SEED: {failed}"
+    assert not tally.slow
     assert not missing(tally.seen, tally.pairs, SEEDS)
     assert len(PAIRS) >= 150
+
+
+def test_a_world_that_takes_far_longer_than_others_of_its_span_is_found():
+    """On any machine: what counts is how much more it takes."""
+
+    def outcome(seed: int, span: str, cpu_seconds: float) -> Outcome:
+        return Outcome(seed, span, (), 60.0, cpu_seconds, 0, 0, Counter(), Counter())
+
+    for machine in (1.0, 2.5):
+        tally = Tally()
+        for seed in range(1, 10):
+            tally.add(outcome(seed, "minutes", 0.4 * machine))
+            tally.add(outcome(seed, "day", 300.0 * machine))
+        tally.add(outcome(10, "minutes", 19.0 * 0.4 * machine))
+        assert tally.slow == []
+        tally.add(outcome(11, "minutes", 21.0 * 0.4 * machine))
+        assert tally.slow == [11]
 
 
 def test_a_day_breaks_no_promise_either():
