@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import get_running_loop
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from random import Random
@@ -64,7 +64,7 @@ class Faults:
         if not self.on or self._random.random() >= self._rates[name]:
             return False
         self.seen[name] += 1
-        recent[name] = now = get_running_loop().time()
+        recent[name] = now = asyncio.get_running_loop().time()
         self._history.entries.append(entries.Struck(now, name, worker))
         return True
 
@@ -78,22 +78,22 @@ class Faults:
 
     def is_away(self, what: str) -> bool:
         """Whether a whole service is out of reach, as ``go_away`` said."""
-        return self.on and self.away.get(what, 0.0) > get_running_loop().time()
+        return self.on and self.away.get(what, 0.0) > asyncio.get_running_loop().time()
 
     def go_away(self, what: str, seconds: float) -> None:
-        self.away[what] = get_running_loop().time() + seconds
+        self.away[what] = asyncio.get_running_loop().time() + seconds
         self.happened(f"{what} away")
 
     def happened(self, name: str, worker: str = "") -> None:
         """Something that concerns everybody."""
         self.seen[name] += 1
-        self._recent[name] = now = get_running_loop().time()
+        self._recent[name] = now = asyncio.get_running_loop().time()
         self._history.add(entries.Struck(now, name, worker))
 
     def recovered(self, what: str, recent: dict[str, float]) -> None:
         """A worker went the way of ``what``: counts the faults that came before."""
         self.seen[what] += 1
-        since = get_running_loop().time() - TOGETHER_SECONDS
+        since = asyncio.get_running_loop().time() - TOGETHER_SECONDS
         for met in (recent, self._recent):
             for fault, at in met.items():
                 if at >= since:

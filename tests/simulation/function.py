@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from asyncio import get_running_loop
 from collections import Counter
 from datetime import datetime
 
@@ -40,7 +40,7 @@ class SimFunction:
         self.outcomes: Counter[str] = Counter()
 
     async def invoke(self, invocation: Invocation) -> Outcome:
-        outcome = await self._invoked(invocation, get_running_loop().time())
+        outcome = await self._invoked(invocation, asyncio.get_running_loop().time())
         self.outcomes[type(outcome).__name__] += 1
         return outcome
 
@@ -55,7 +55,7 @@ class SimFunction:
             return await self._end_of_window(event, state)
         shard, me = self._history.shards[numbers[0]], self._life.name
         before = _epoch(event["window"]["end"]) - EPOCH if "window" in event else None
-        now = get_running_loop().time()
+        now = asyncio.get_running_loop().time()
         self._history.add(entries.Attempted(now, me, shard, numbers, invocation.request_id, sent_at, before))
         if self._life.strikes("function failed"):
             return FunctionFailed("it happens")
@@ -74,13 +74,13 @@ class SimFunction:
         await self._life.takes_time("function slow")
         if self._report and self._life.strikes("odd answer"):
             return Succeeded(self._life.random.choice(ODD_ANSWERS))
-        self._history.add(entries.Answered(get_running_loop().time(), me, shard, numbers[:bad]))
+        self._history.add(entries.Answered(asyncio.get_running_loop().time(), me, shard, numbers[:bad]))
         return self._answer(numbers, bad, state)
 
     async def _end_of_window(self, event, state) -> Outcome:
         """Each attempt is noted, for one that is given up has told all that the window came to."""
         start = _epoch(event["window"]["start"])
-        self._history.add(entries.WindowEnded(get_running_loop().time(), event["shardId"], start, tuple(state)))
+        self._history.add(entries.WindowEnded(asyncio.get_running_loop().time(), event["shardId"], start, tuple(state)))
         if self._life.strikes("function failed"):
             return FunctionFailed("it happens")
         await self._life.takes_time("function slow")
@@ -116,7 +116,7 @@ class SimDestination:
             raise Unavailable("not now")
         if report.records:
             first, last = (int(report.records[end].sequence_number) for end in (0, -1))
-            self._history.add(entries.Accepted(get_running_loop().time(), report.shard, first, last))
+            self._history.add(entries.Accepted(asyncio.get_running_loop().time(), report.shard, first, last))
         await self._life.takes_time("destination slow")
 
     async def aclose(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import get_running_loop
+import asyncio
 from bisect import bisect_left, bisect_right
 
 from poller import events
@@ -32,7 +32,7 @@ class Observed:
             return
         for observer in self._more:
             observer(event)
-        at, name = get_running_loop().time(), self._life.name
+        at, name = asyncio.get_running_loop().time(), self._life.name
         match event:
             case events.Polled():
                 self._polled(event)

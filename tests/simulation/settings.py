@@ -24,7 +24,10 @@ def wanted(key: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """How long a world has faults, and the mean seconds between what happens in it, to draw from."""
+    """How long a world has faults, and the mean seconds between what happens in it, to draw from.
+
+    No shard is split while ``open_shards_max`` are open: each is polled once a second all day long.
+    """
 
     faulty_seconds: float
     records_per_second: tuple[float, ...]
@@ -32,6 +35,7 @@ class Span:
     reshards: tuple[float, ...]
     outages: tuple[float, ...]
     retentions: tuple[float | None, ...]
+    open_shards_max: float = float("inf")
 
 
 MINUTES = Span(
@@ -49,6 +53,7 @@ DAY = Span(
     reshards=(1800.0, 4 * 3600.0),
     outages=(3600.0, NEVER),
     retentions=(24 * 3600.0,),
+    open_shards_max=6,
 )
 
 

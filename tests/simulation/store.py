@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import get_running_loop
+import asyncio
 
 import anyio
 from anyio.abc import TaskGroup
@@ -146,4 +146,4 @@ class SimStore:
 
 
 def _now() -> float:
-    return get_running_loop().time()
+    return asyncio.get_running_loop().time()

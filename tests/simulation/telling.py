@@ -7,7 +7,7 @@ I13 silence: nothing of a record's content is in metrics or logs.
 
 from __future__ import annotations
 
-from asyncio import get_running_loop
+import asyncio
 from typing import TYPE_CHECKING
 
 import anyio
@@ -57,7 +57,7 @@ class Telling:
                     self._judge_ages(incarnation.life)
 
     def _judge_ages(self, life: Life) -> None:
-        now = get_running_loop().time()
+        now = asyncio.get_running_loop().time()
         true_clocks = self._world.settings.skews == (0.0,)
         if not true_clocks or not self._world.faults.never("slow call") or life.paused_until > now:
             return

@@ -227,7 +227,10 @@ class World:
         while True:
             await anyio.sleep(self.random.expovariate(1 / self.settings.reshard_seconds))
             for _ in range(self.random.choice([1, 1, 1, 4])):
-                shard, kind = self.random.choice(self.stream.open_shards()), self.random.choice(kinds)
+                shards = self.stream.open_shards()
+                shard, kind = self.random.choice(shards), self.random.choice(kinds)
+                if kind == "split" and len(shards) >= self.settings.span.open_shards_max:
+                    continue
                 if getattr(self.stream, kind)(shard):
                     self.faults.happened(kind)
 
