@@ -36,7 +36,7 @@ class PageRead(ShardEvent):
     """A page reached the shard's batcher.
 
     ``oldest_at`` is the arrival of the oldest record that waits, ``newest_at`` that of the page's last one, wanted or
-    not; both in epoch seconds, ``None`` without such a record. ``took_seconds``: as in a `poller.model.Page`.
+    not; both in epoch seconds, ``None`` without such a record. ``took_seconds``: as in a `poller.records.Page`.
     """
 
     records: int

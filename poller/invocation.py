@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from poller.model import MappingId, Record, ShardId, Window
+from poller.model import MappingId, ShardId, Window
+from poller.records import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,14 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What a target gets: the event as UTF-8 JSON; an unchanged batch keeps its ``request_id`` (R-INV-5)."""
+    """What a target gets; an unchanged batch keeps its ``request_id`` (R-INV-5).
+
+    `poller.rules.envelope` makes the event of ``records`` and ``tail``, which ends it.
+    """
 
     request_id: str
-    payload: bytes
+    records: tuple[Record, ...]
+    tail: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,9 @@
-"""The words of streams, as frozen values: this file is what flows from a stream towards a function and into a store."""
+"""The words of streams, as frozen values: this file is places in shards, and what is kept of them in a store."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import NewType
-
-from msgspec import Struct
 
 ShardId = NewType("ShardId", str)
 SequenceNumber = NewType("SequenceNumber", str)
@@ -16,7 +13,7 @@ MappingId = NewType("MappingId", str)
 Place = tuple[int, int, float]
 """Where a position lies among the positions of its shard, ready to be compared."""
 
-_WHOLE = float("inf")
+WHOLE = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ class Position:
                 return 0, 0, 0.0
             case "AFTER" if all(part.isascii() and part.isdigit() for part in value.split(":", 1)):
                 number, _, inner = value.partition(":")
-                return 1, int(number), int(inner) if inner else _WHOLE
+                return 1, int(number), int(inner) if inner else WHOLE
             case "SHARD_END" if not value:
                 return 2, 0, 0.0
             case "AT_TIMESTAMP":
@@ -86,73 +83,6 @@ SHARD_END = Position("SHARD_END")
 def precedes(earlier: Position, later: Position) -> bool:
     """Whether moving from ``earlier`` to ``later`` is a step forward in one shard."""
     return earlier.place < later.place
-
-
-def _in_order(json_text: bytes) -> str:
-    """Compact JSON with names in order and nothing beyond ASCII: the same for the same value, for ever (R-PAR-3)."""
-    return json.dumps(json.loads(json_text), sort_keys=True, separators=(",", ":"))
-
-
-class Record(Struct, frozen=True, gc=False):
-    """One record of one shard, whatever the service.
-
-    ``key``: what order is promised for, see `ordering_key`; in bytes it is JSON whose names are not in order yet.
-    ``arrived_at``: when the source took it, epoch seconds.
-    ``body``: its JSON as it stands in the Lambda event; ``len(body)`` is its share of the payload.
-    ``inner``: its index in an aggregate, all of whose records have one sequence number; ``None`` for a plain record
-    and for the last one of an aggregate, behind which the aggregate is done.
-
-    Not a dataclass, as millions are made: this is a tenth of the cost.
-    """
-
-    sequence_number: SequenceNumber
-    key: str | bytes
-    arrived_at: float
-    body: bytes
-    inner: int | None = None
-
-    @property
-    def ordering_key(self) -> str:
-        """The partition key of Kinesis, or the item's key of DynamoDB as JSON, in the one form that it always has."""
-        return self.key if isinstance(self.key, str) else _in_order(self.key)
-
-    @property
-    def place(self) -> Place:
-        """That of the position behind it."""
-        return 1, int(self.sequence_number), _WHOLE if self.inner is None else self.inner
-
-    @property
-    def position(self) -> Position:
-        """The one behind it."""
-        return Position.after(self.sequence_number, self.inner)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One answer of a source; ``behind_seconds`` is the lag after it, ``None`` where the service does not say.
-
-    ``ended`` means that the shard is closed and this was the last of it; the page may still hold records.
-    ``read_to`` is how far it reaches if that is beyond its last record; ``None`` if it is not. It ``took_seconds`` to
-    come, so that it tells of the stream as it may have been so long ago.
-    """
-
-    records: tuple[Record, ...]
-    behind_seconds: float | None = None
-    ended: bool = False
-    read_to: Position | None = None
-    took_seconds: float = 0.0
-
-    @property
-    def end(self) -> Position | None:
-        """The position behind all of it; ``None`` if it moves nothing on."""
-        if self.read_to is None and self.records:
-            return self.records[-1].position
-        return self.read_to
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether nothing more was there to be read; where the service tells no lag, an empty page says so."""
-        return not self.records if self.behind_seconds is None else self.behind_seconds <= 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from poller.arns import DestinationKind
 from poller.events import Event
 from poller.invocation import FailureReport, Invocation, Outcome
 from poller.mapping import MappingStatus
-from poller.model import Checkpoint, Lease, Listing, MappingId, Page, Position, Row, Shard, ShardId, WorkerId
+from poller.model import Checkpoint, Lease, Listing, MappingId, Position, Row, Shard, ShardId, WorkerId
+from poller.records import Page
 
 
 class Clock(Protocol):

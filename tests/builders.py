@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from poller.invocation import UNHANDLED, Chunk, Condition, FailureReport
+from poller.invocation import UNHANDLED, Chunk, Condition, FailureReport, Invocation
 from poller.mapping import BatchPolicy, EventSourceMapping, FailurePolicy, mapping_id
-from poller.model import Record, SequenceNumber, ShardId
-from poller.rules.envelope import render
+from poller.model import SequenceNumber, ShardId
+from poller.records import Record, RenderedRecord
+from poller.rules.envelope import TAIL, render
 from tests.virtual import EPOCH
 
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
@@ -19,7 +20,7 @@ STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
 def record(number: int, *, key: str = "k", arrived_at: float = EPOCH, size: int = 0) -> Record:
     """A record whose body is a Kinesis event record of at least ``size`` bytes."""
     body = {"kinesis": {"sequenceNumber": str(number), "partitionKey": key, "data": "x" * size}}
-    return Record(SequenceNumber(str(number)), key, arrived_at, json.dumps(body).encode())
+    return RenderedRecord(SequenceNumber(str(number)), key, arrived_at, json.dumps(body).encode())
 
 
 def records(*numbers: int, arrived_at: float = EPOCH) -> tuple[Record, ...]:
@@ -28,6 +29,13 @@ def records(*numbers: int, arrived_at: float = EPOCH) -> tuple[Record, ...]:
 
 def chunk(*numbers: int, attempts: int = 0, refusals: int = 0, arrived_at: float = EPOCH) -> Chunk:
     return Chunk(records(*numbers, arrived_at=arrived_at), attempts, refusals)
+
+
+def invocation(request_id: str, *events: object) -> Invocation:
+    """Of records that are these values in JSON."""
+    bodies = [json.dumps(event).encode() for event in events]
+    batch = [RenderedRecord(SequenceNumber(str(number)), "k", EPOCH, body) for number, body in enumerate(bodies)]
+    return Invocation(request_id, tuple(batch), TAIL)
 
 
 def numbers(of: Sequence[Record]) -> list[int]:

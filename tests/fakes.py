@@ -13,7 +13,9 @@ import anyio
 from poller.arns import DestinationKind
 from poller.events import Event
 from poller.invocation import FailureReport, Invocation, Outcome, Succeeded
-from poller.model import Listing, Page, Position, Record, Shard, ShardId
+from poller.model import Listing, Position, Shard, ShardId
+from poller.records import Page, Record
+from poller.rules.envelope import payload
 from tests.builders import numbers
 
 Answer = Callable[[list[int]], Outcome]
@@ -44,7 +46,7 @@ class ScriptedTarget:
         self.moments: list[float] = []
 
     async def invoke(self, invocation: Invocation) -> Outcome:
-        event = json.loads(invocation.payload)
+        event = json.loads(payload(invocation))
         batch = [int(each["kinesis"]["sequenceNumber"]) for each in event["Records"]]
         self.batches.append(batch)
         self.request_ids.append(invocation.request_id)
@@ -65,7 +67,7 @@ class Aggregator:
         self.moments = []
 
     async def invoke(self, invocation):
-        event = json.loads(invocation.payload)
+        event = json.loads(payload(invocation))
         self.events.append(event)
         self.moments.append(anyio.current_time())
         await anyio.sleep(0.01)

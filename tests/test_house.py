@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "poller"
-WORDS = {"model", "invocation", "arns", "mapping", "admission", "events", "errors"}
+WORDS = {"model", "records", "invocation", "arns", "mapping", "admission", "events", "errors"}
 ADAPTERS = {
     *("sources", "targets", "destinations", "stores", "observers", "identity", "keepalive", "clock"),
     *("aws", "aws_errors", "repeating", "signing", "connections", "http_line", "http_answer", "malloc", "garbage"),

@@ -16,6 +16,7 @@ from poller.invocation import Invocation, Outcome, Succeeded
 from poller.mapping import EventSourceMapping
 from poller.model import SequenceNumber
 from poller.ports import Target
+from poller.rules.envelope import payload
 from poller.rules.partial_response import first_failure
 
 
@@ -101,7 +102,7 @@ class CountedTarget:
         self._ledger = ledger
 
     async def invoke(self, invocation: Invocation) -> Outcome:
-        records = [seen(each) for each in json.loads(invocation.payload)["Records"]]
+        records = [seen(each) for each in json.loads(payload(invocation))["Records"]]
         self._ledger.attempted(self._mapping.name, invocation.request_id, records)
         outcome = await self._target.invoke(invocation)
         if isinstance(outcome, Succeeded):

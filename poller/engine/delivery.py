@@ -27,10 +27,11 @@ from poller.invocation import (
     Verdict,
 )
 from poller.mapping import FailurePolicy
-from poller.model import MappingId, Record, SequenceNumber, Window
+from poller.model import MappingId, SequenceNumber, Window
 from poller.ports import Target
+from poller.records import Record
 from poller.rules import windows
-from poller.rules.envelope import TAIL, render, size_bytes, window_tail
+from poller.rules.envelope import TAIL, payload_bytes, render, size_bytes, window_tail
 from poller.rules.failure import expire, judge, seconds_to_expiry
 
 
@@ -110,11 +111,12 @@ class Delivery:
         return attempt if problem else replace(attempt, problem=_name(outcome, verdict))
 
     async def _invoke(self, chunk: Chunk, request_id: str) -> Outcome:
-        payload = render(chunk.records, self._tail(chunk.closing))
+        invocation = Invocation(request_id, chunk.records, self._tail(chunk.closing))
         most = self._wiring.payload_bytes_max
-        if len(payload) > most:  # never reaches the function, yet counts (R-BATCH-7)
-            return PayloadTooLarge(f"the event has {len(payload)} bytes, {most} are allowed")
-        outcome = await self._wiring.target.invoke(Invocation(request_id, payload))
+        size = payload_bytes(invocation)
+        if size > most:  # never reaches the function, yet counts (R-BATCH-7)
+            return PayloadTooLarge(f"the event has {size} bytes, {most} are allowed")
+        outcome = await self._wiring.target.invoke(invocation)
         return outcome if self._window is None else windows.with_state(outcome)
 
     def _tail(self, closing: Closing | None) -> bytes:

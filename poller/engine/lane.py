@@ -12,8 +12,9 @@ from poller.engine.delivery import Delivery
 from poller.engine.stopping import StopScope
 from poller.invocation import Chunk, Closing
 from poller.mapping import BatchPolicy
-from poller.model import Position, Record, ShardId, precedes
+from poller.model import Position, ShardId, precedes
 from poller.ports import Clock
+from poller.records import Record
 from poller.rules.batching import Batcher
 from poller.rules.envelope import frame_bytes, window_tail
 from poller.rules.ordering import LaneProgress, Progress

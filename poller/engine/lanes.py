@@ -15,7 +15,8 @@ from poller.engine.bell import Bell
 from poller.engine.lane import Front, Lane
 from poller.engine.surroundings import Surroundings
 from poller.events import PageRead, RecordsFiltered
-from poller.model import Page, Position, Record, precedes
+from poller.model import Position, precedes
+from poller.records import Page, Record
 from poller.rules.envelope import size_bytes
 from poller.rules.filtering import Filters
 from poller.rules.ordering import Progress, by_lane
@@ -57,6 +58,8 @@ class Lanes:
             if not precedes(lane.taken_to, end):
                 continue
             wanted = self._filters.wanted(fresh)
+            if len(self._lanes) > 1 or wanted is not fresh:  # who waits alone must not keep all that came with it
+                wanted = [record.by_itself() for record in wanted]
             wanted_bytes = lane.take(wanted, end)
             self._here.memory.take(wanted_bytes)
             moved = True

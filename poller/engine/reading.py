@@ -11,7 +11,8 @@ import anyio
 from poller.engine.surroundings import Surroundings
 from poller.errors import PositionLost, SourceGone
 from poller.events import MappingTroubled, PositionTrimmed
-from poller.model import TRIM_HORIZON, Page, Position, ShardId
+from poller.model import TRIM_HORIZON, Position, ShardId
+from poller.records import Page
 from poller.rules.pacing import backoff_seconds
 
 Read = Callable[[ShardId, Position], AsyncGenerator[Page, None]]

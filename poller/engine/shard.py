@@ -19,8 +19,9 @@ from poller.engine.surroundings import Surroundings
 from poller.events import ShardFinished
 from poller.invocation import Chunk
 from poller.mapping import BatchPolicy
-from poller.model import Record, precedes
+from poller.model import precedes
 from poller.ports import Source
+from poller.records import Record
 from poller.rules.failure import seconds_to_expiry
 from poller.rules.filtering import Filters
 from poller.rules.ordering import Progress

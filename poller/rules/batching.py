@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from itertools import islice
 
 from poller.mapping import BatchPolicy
-from poller.model import Record
-from poller.rules.envelope import COMMA, frame_bytes, size_bytes
+from poller.records import Record
+from poller.rules.envelope import frame_bytes, shares_bytes, size_bytes
 
 _NO_BORDER = float("inf")
 
@@ -59,7 +59,7 @@ class Batcher:
             self._opened_at = now
         self._waiting.extend(records)
         size = size_bytes(records)
-        self._bytes += _shares(size, len(records))
+        self._bytes += shares_bytes(size, len(records))
         return size
 
     def due_at(self) -> float:
@@ -84,7 +84,7 @@ class Batcher:
         batch = tuple(islice(self._waiting, count))
         for _ in batch:
             self._waiting.popleft()
-        self._bytes -= _shares(size_bytes(batch), count)
+        self._bytes -= shares_bytes(size_bytes(batch), count)
         return batch
 
     def reopen(self, now: float) -> None:
@@ -98,12 +98,7 @@ class Batcher:
         if size + self._bytes <= most and self._border == _NO_BORDER:
             return count
         for number, record in enumerate(islice(self._waiting, count)):
-            size += len(record.body) + len(COMMA)
+            size += shares_bytes(record.size_bytes, 1)
             if number and (size > most or record.arrived_at >= self._border):
                 return number
         return count
-
-
-def _shares(size: int, records: int) -> int:
-    """What records of so many bytes add to an event, with a comma for each; the first one's is a byte too many."""
-    return size + len(COMMA) * records

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from poller.admission import Violation
 from poller.arns import SourceKind, source_kind
-from poller.model import Record
+from poller.records import Record
 from poller.rules.glance import Glance
 from poller.rules.json_text import parsed
 from poller.rules.matchers import PatternError

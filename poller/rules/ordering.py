@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from zlib import crc32
 
-from poller.model import Checkpoint, Position, Record, Window, precedes
+from poller.model import Checkpoint, Position, Window, precedes
+from poller.records import Record
 
 
 def lane_of(ordering_key: str, lanes: int) -> int:

@@ -6,7 +6,8 @@ import json
 from dataclasses import replace
 
 from poller.invocation import Chunk, Closing, Condition, FunctionFailed, Outcome, Succeeded, Verdict
-from poller.model import Record, Window
+from poller.model import Window
+from poller.records import Record
 
 GRACE_SECONDS = 120.0
 """How long after its end a window waits for stragglers if nothing follows (R-WIN-8); more loses none, and Lambda was

@@ -13,8 +13,9 @@ from msgspec.json import encode
 from poller.aws import Aws
 from poller.aws_errors import translated
 from poller.errors import Unavailable
-from poller.model import Listing, Page, Position, Record, Shard, ShardId
+from poller.model import Listing, Position, Shard, ShardId
 from poller.ports import Clock, Observer
+from poller.records import Page, Record, RenderedRecord
 from poller.repeating import RepeatedCall
 from poller.rules.pacing import DYNAMODB
 from poller.sources.dynamodb_pass_through import PassThrough
@@ -179,7 +180,7 @@ class RecordForm:
         if identity:  # a deletion by time to live (R-EVT-14)
             event["userIdentity"] = {"type": identity.get("Type"), "principalId": identity.get("PrincipalId")}
         event["eventSourceARN"] = self._arn
-        return Record(number, json_bytes(change["Keys"]), float(arrived_at), json_bytes(event))
+        return RenderedRecord(number, json_bytes(change["Keys"]), float(arrived_at), json_bytes(event))
 
 
 def _change(raw: Mapping[str, Any], created_at: float) -> dict[str, object]:

@@ -11,7 +11,8 @@ from math import floor, isfinite
 from msgspec import Raw, Struct
 from msgspec.json import Decoder, Encoder
 
-from poller.model import Record, SequenceNumber
+from poller.model import SequenceNumber
+from poller.records import Record, RenderedRecord
 from poller.rules.json_text import decoded
 from poller.sources.event_json import are_sequence_numbers, json_bytes
 from poller.sources.polling import Answer
@@ -103,7 +104,7 @@ class PassThrough:
             if change.StreamViewType is not None:
                 parts += (b',"StreamViewType":', _encode(change.StreamViewType))
             parts += (b"}", _by(entry.userIdentity), self._tail)
-            records.append(Record(change.SequenceNumber, keys, arrived_at, b"".join(parts)))
+            records.append(RenderedRecord(change.SequenceNumber, keys, arrived_at, b"".join(parts)))
         return tuple(records)
 
 

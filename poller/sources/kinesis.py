@@ -20,8 +20,9 @@ from poller.aws import Aws
 from poller.aws_errors import Expired, NotFound, translated
 from poller.errors import SourceGone, Unavailable
 from poller.events import InnerRecordsDropped
-from poller.model import Listing, Page, Position, Record, Shard, ShardId
+from poller.model import Listing, Position, Shard, ShardId
 from poller.ports import Clock, Observer
+from poller.records import Page, Record
 from poller.repeating import RepeatedCall
 from poller.rules.aggregation import ALL_HASHES, belonging
 from poller.rules.pacing import KINESIS, KINESIS_BYTES_PER_SECOND, counted_bytes

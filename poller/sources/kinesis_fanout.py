@@ -8,8 +8,9 @@ from random import Random
 
 from poller.aws import Aws
 from poller.aws_errors import translated
-from poller.model import Listing, Page, Position, Shard, ShardId
+from poller.model import Listing, Position, Shard, ShardId
 from poller.ports import Clock, Observer
+from poller.records import Page
 from poller.rules.pacing import FANOUT, SubscriptionPace
 from poller.sources.event_json import number, sequence_number
 from poller.sources.kinesis import KinesisSource

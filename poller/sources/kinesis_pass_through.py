@@ -1,15 +1,20 @@
 """GetRecords of Kinesis, from bytes to bytes: this file takes records over without decoding what nobody looks at.
 
-The data of a record comes as base64 in JSON, and leaves in the same way. Nothing here decides what a flawed answer
-means: whatever is not as it always is comes back as ``None``, and the SDK and `poller.sources.kinesis_records` read it.
+The data of a record comes as base64 in JSON, and leaves in the same way: records refer to the answer that they came in,
+and its bytes are copied once, into a payload. Nothing here decides what a flawed answer means: whatever is not as it
+always is comes back as ``None``, and the SDK and `poller.sources.kinesis_records` read it.
 """
 
 from __future__ import annotations
 
-from msgspec import Raw, Struct
-from msgspec.json import Decoder, Encoder
+from dataclasses import dataclass
 
-from poller.model import Record, SequenceNumber, ShardId
+from msgspec import Raw, Struct, field
+from msgspec.json import Decoder, Encoder
+from msgspec.structs import replace
+
+from poller.model import SequenceNumber, ShardId
+from poller.records import COMMA, Record
 from poller.rules.json_text import decoded
 from poller.rules.pacing import counted_bytes
 from poller.sources.event_json import are_sequence_numbers
@@ -20,34 +25,98 @@ _TIMES = (1e9, 1e10)
 _TIME_CHARACTERS_MAX = len("1773749999.123")
 """A time in this century that is no longer than that is to the millisecond, as events have it."""
 
-_BEFORE_DATA_BYTES = len(BEFORE_KEY + BEFORE_NUMBER + BEFORE_DATA)
 _QUOTE = ord('"')
 
+_encode = Encoder().encode
+_fields = Decoder(dict[str, str]).decode
+_text = Decoder(str).decode
 
-class _Entry(Struct, gc=False):
-    """A record as it comes."""
 
-    SequenceNumber: SequenceNumber
-    Data: Raw
-    ApproximateArrivalTimestamp: float
-    PartitionKey: str = ""
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What the events of one shard have in common; ``last`` are their last fields, by name."""
+
+    shard: ShardId
+    before_id: bytes
+    tail: bytes
+    last: dict[str, str]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(len, (BEFORE_KEY, BEFORE_NUMBER, BEFORE_DATA, BEFORE_TIME, self.before_id, self.tail)))
+
+
+_NO_FRAME = Frame(ShardId(""), b"", b"", {})
+
+
+class PassedRecord(Record, gc=False):
+    """A record as it comes, with the ``frame`` of its event and the ``time`` in it (R-EVT-1)."""
+
+    sequence_number: SequenceNumber = field(name="SequenceNumber")
+    data: Raw = field(name="Data")
+    arrived_at: float = field(name="ApproximateArrivalTimestamp")
+    ordering_key: str = field(name="PartitionKey", default="")
+    frame: Frame = _NO_FRAME
+    time: bytes = b""
+    size_bytes: int = 0
+
+    @property
+    def body(self) -> bytes:
+        parts: list[bytes | Raw] = []
+        self.add_to(parts)
+        return b"".join(parts[:-1])
+
+    def add_to(self, parts: list[bytes | Raw]) -> None:
+        number, frame = self.sequence_number.encode(), self.frame
+        parts += (
+            BEFORE_KEY,
+            _encode(self.ordering_key),
+            BEFORE_NUMBER,
+            number,
+            BEFORE_DATA,
+            self.data,
+            BEFORE_TIME,
+            self.time,
+            frame.before_id,
+            number,
+            frame.tail,
+            COMMA,
+        )
+
+    def event(self) -> object:
+        number, frame = self.sequence_number, self.frame
+        return {
+            "kinesis": {
+                "kinesisSchemaVersion": "1.0",
+                "partitionKey": self.ordering_key,
+                "sequenceNumber": number,
+                "data": _text(self.data),
+                "approximateArrivalTimestamp": self.arrived_at,
+            },
+            "eventSource": "aws:kinesis",
+            "eventVersion": "1.0",
+            "eventID": f"{frame.shard}:{number}",
+            **frame.last,
+        }
+
+    def by_itself(self) -> Record:
+        return replace(self, data=self.data.copy())
 
 
 class _Body(Struct, gc=False):
     """An answer as it comes; the names are the service's."""
 
-    Records: list[_Entry]
+    Records: list[PassedRecord]
     NextShardIterator: str | None = None
     MillisBehindLatest: float | None = None
     ChildShards: Raw | None = None
 
 
 _decoder = Decoder(_Body)
-_encode = Encoder().encode
 
 
 class PassThrough:
-    """Renders the records of one stream as events have them, byte for byte where it can (R-EVT-1, R-EVT-2).
+    """Takes over the records of one stream, for events that are byte for byte what came where they can (R-EVT-2).
 
     ``tail`` is what follows the sequence number at the end of an event's own fields. ``aggregates_begin`` is how the
     data begins that is to be opened instead, ``None`` if none is.
@@ -55,6 +124,7 @@ class PassThrough:
 
     def __init__(self, tail: bytes, aggregates_begin: bytes | None) -> None:
         self._tail = tail
+        self._last = {name: value for name, value in _fields(b'{"":"' + tail).items() if name}
         self._aggregates_begin = aggregates_begin
 
     def answer(self, shard: ShardId, body: bytes) -> Answer | None:
@@ -62,45 +132,39 @@ class PassThrough:
         came = decoded(_decoder, body)
         if came is None or came.ChildShards is not None:  # which come once, at the shard's end
             return None
-        records = self._records(shard, came.Records)
-        if records is None:
+        if not self._take_over(shard, came.Records):
             return None
         behind = None if came.MillisBehindLatest is None else came.MillisBehindLatest / 1000
-        size = counted_bytes([len(entry.Data) + len(entry.PartitionKey) for entry in came.Records])
-        return Answer(records, came.NextShardIterator, behind, size_bytes=size)
+        size = counted_bytes([len(record.data) + len(record.ordering_key) for record in came.Records])
+        return Answer(tuple(came.Records), came.NextShardIterator, behind, size_bytes=size)
 
-    def _records(self, shard: ShardId, entries: list[_Entry]) -> tuple[Record, ...] | None:
-        if not are_sequence_numbers([entry.SequenceNumber for entry in entries]):
-            return None
-        before_id = BEFORE_ID + _encode(shard)[:-1] + b":"
-        tail, aggregates_begin, join, records = self._tail, self._aggregates_begin, b"".join, []
-        earliest, latest = _TIMES
-        for entry in entries:
-            arrived_at = entry.ApproximateArrivalTimestamp
-            time = _encode(arrived_at)
-            if len(time) > _TIME_CHARACTERS_MAX or not earliest <= arrived_at < latest:
-                arrived_at = round(arrived_at, 3)
-                time = repr(arrived_at).encode()
-            key, number = _encode(entry.PartitionKey), entry.SequenceNumber.encode()
-            body = join(
-                (
-                    BEFORE_KEY,
-                    key,
-                    BEFORE_NUMBER,
-                    number,
-                    BEFORE_DATA,
-                    entry.Data,
-                    BEFORE_TIME,
-                    time,
-                    before_id,
-                    number,
-                    tail,
-                )
-            )
-            data_at = _BEFORE_DATA_BYTES + len(key) + len(number)
-            if body[data_at] != _QUOTE:
-                return None
-            if aggregates_begin is not None and body.startswith(aggregates_begin, data_at):
-                return None
-            records.append(Record(entry.SequenceNumber, entry.PartitionKey, arrived_at, body))
-        return tuple(records)
+    def _take_over(self, shard: ShardId, records: list[PassedRecord]) -> bool:
+        """Completes the records; whether all of them are as they always are."""
+        times = [record.arrived_at for record in records]
+        if not are_sequence_numbers([record.sequence_number for record in records]) or not _are_of_this_century(times):
+            return False
+        frame = Frame(shard, BEFORE_ID + _encode(shard)[:-1] + b":", self._tail, self._last)
+        fixed, begin = frame.size_bytes, self._aggregates_begin
+        keys = _json_lengths([record.ordering_key for record in records])
+        for record, time, key in zip(records, _encode(times)[1:-1].split(b","), keys, strict=bool(records)):
+            data = memoryview(record.data)
+            if data[0] != _QUOTE or (begin is not None and bytes(data[: len(begin)]) == begin):
+                return False
+            if len(time) > _TIME_CHARACTERS_MAX:
+                record.arrived_at = round(record.arrived_at, 3)
+                time = repr(record.arrived_at).encode()
+            record.frame, record.time = frame, time
+            record.size_bytes = fixed + key + 2 * len(record.sequence_number) + len(data) + len(time)
+        return True
+
+
+def _are_of_this_century(times: list[float]) -> bool:
+    return not times or (_TIMES[0] <= min(times) and max(times) < _TIMES[1])
+
+
+def _json_lengths(keys: list[str]) -> list[int]:
+    """How long texts are in JSON; mostly nothing in them is escaped, or longer than a byte."""
+    together = "".join(keys)
+    if together.isascii() and together.isprintable() and '"' not in together and "\\" not in together:
+        return [len(key) + 2 for key in keys]
+    return [len(_encode(key)) for key in keys]

@@ -6,8 +6,9 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from poller.model import Record, SequenceNumber, ShardId
+from poller.model import SequenceNumber, ShardId
 from poller.ports import Clock
+from poller.records import Record, RenderedRecord
 from poller.rules.aggregation import MAGIC, InnerRecord, inner_records
 from poller.sources.event_json import epoch_seconds, json_bytes, sequence_number, text
 
@@ -73,7 +74,7 @@ class RecordForm:
                 *(BEFORE_TIME, repr(arrived_at).encode(), BEFORE_ID, json_bytes(f"{shard}:{number}")[:-1], self.tail),
             )
         )
-        return Record(number, key, arrived_at, body, inner)
+        return RenderedRecord(number, key, arrived_at, body, inner)
 
 
 def aggregated(raw: Mapping[str, Any]) -> tuple[InnerRecord, ...] | None:

@@ -17,8 +17,9 @@ import anyio
 from poller.aws_errors import BadArgument, Expired, NotFound
 from poller.errors import PositionLost, Unavailable
 from poller.events import Polled
-from poller.model import Page, Position, Record, Shard, ShardId
+from poller.model import Position, Shard, ShardId
 from poller.ports import Observer
+from poller.records import Page, Record
 from poller.rules.pacing import Pace, backoff_seconds
 from poller.sources.read_to import ReadTo
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import islice
 from operator import itemgetter, lt
 
-from poller.model import Position, Record, precedes
+from poller.model import Position, precedes
+from poller.records import Record
 
 
 class ReadTo:

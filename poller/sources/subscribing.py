@@ -16,8 +16,9 @@ import anyio
 from poller.aws_errors import BadArgument, Expired, InUse, NotFound
 from poller.errors import PositionLost, Unavailable
 from poller.events import Polled
-from poller.model import Page, Position, Shard, ShardId
+from poller.model import Position, Shard, ShardId
 from poller.ports import Observer
+from poller.records import Page
 from poller.rules.pacing import SubscriptionPace, backoff_seconds
 from poller.sources.polling import Answer
 from poller.sources.read_to import ReadTo

@@ -6,6 +6,7 @@ import aiohttp
 
 from poller.invocation import FunctionFailed, Invocation, NotInvoked, Outcome, PayloadTooLarge, Response, Succeeded
 from poller.keepalive import kept_alive
+from poller.rules.envelope import payload
 from poller.targets.answers import PART_BYTES, Unreadable, in_short, read_answer, retry_after_seconds
 
 CONNECT_SECONDS_MAX = 10.0
@@ -31,7 +32,7 @@ class HttpTarget:
         }
         try:
             async with self._open_session().post(
-                self._url, data=invocation.payload, headers=headers, allow_redirects=False
+                self._url, data=payload(invocation), headers=headers, allow_redirects=False
             ) as response:
                 return await _outcome(response)
         except aiohttp.ConnectionTimeoutError as error:

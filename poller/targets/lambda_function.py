@@ -24,6 +24,7 @@ from poller.invocation import (
 )
 from poller.ports import Clock
 from poller.repeating import RepeatedCall
+from poller.rules.envelope import payload
 from poller.targets.answers import PART_BYTES, Unreadable, in_short, read_answer, retry_after_seconds
 
 READ_TIMEOUT_SECONDS = 905.0
@@ -61,19 +62,20 @@ class LambdaTarget:
 
     async def invoke(self, invocation: Invocation) -> Outcome:
         try:
-            response = await self._invoke.send(invocation.payload)
+            event = payload(invocation)
+            response = await self._invoke.send(event)
             if response is None or response.status_code != 200:
-                answer = await self._invoke.ask({**self._question, "Payload": invocation.payload}, response)
-                metadata, payload = answer["ResponseMetadata"], answer["Payload"]
+                answer = await self._invoke.ask({**self._question, "Payload": event}, response)
+                metadata, body = answer["ResponseMetadata"], answer["Payload"]
                 status, headers = metadata["HTTPStatusCode"], metadata["HTTPHeaders"]
             else:
                 status, headers = response.status_code, response.headers
-                payload = AioStreamingBody(response.raw, headers.get("content-length"))
+                body = AioStreamingBody(response.raw, headers.get("content-length"))
         except (SourceGone, Unavailable) as problem:  # no client: no credentials, no region
             return NotInvoked(str(problem))
         except AWS_ERRORS as error:
             return _refusal(error, self._function_name)
-        return await _outcome(status, headers, payload)
+        return await _outcome(status, headers, body)
 
     async def aclose(self) -> None:
         """Nothing to do: the client is the door's."""

@@ -20,12 +20,12 @@ from importlib import import_module
 from pathlib import Path
 
 import anyio
-import msgspec
 from anyio import from_thread
 from anyio.lowlevel import checkpoint_if_cancelled, current_token
 
 from poller.errors import ConfigError
 from poller.invocation import FunctionFailed, Invocation, Outcome, Succeeded
+from poller.rules.envelope import event
 from poller.targets.answers import ANSWER_BYTES_MAX, TOO_LARGE, in_short
 from poller.targets.context import LambdaContext
 
@@ -90,9 +90,9 @@ class PythonTarget:
         """Nothing to do."""
 
     async def _answer(self, invocation: Invocation, context: LambdaContext) -> Outcome:
-        event = _event(invocation.payload)  # each attempt has a copy of its own (R-PORT-5)
+        asked = event(invocation)  # each attempt has a copy of its own (R-PORT-5)
         try:
-            answer = await self._call(self._handler, event, context)
+            answer = await self._call(self._handler, asked, context)
             if inspect.isawaitable(answer):  # a coroutine in disguise, as of a decorator
                 answer = await answer
             body = _serialised(answer)
@@ -102,14 +102,6 @@ class PythonTarget:
             return FunctionFailed("the handler cancelled itself")
         except _ENDINGS as error:
             return FunctionFailed(describe(error))
-
-
-def _event(payload: bytes) -> object:
-    """As the runtime of Lambda reads it; what its reader takes and the fast one refuses is half of a surrogate pair."""
-    try:
-        return msgspec.json.decode(payload)
-    except msgspec.DecodeError:
-        return json.loads(payload)
 
 
 def describe(error: BaseException) -> str:

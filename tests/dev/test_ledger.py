@@ -9,10 +9,10 @@ import pytest
 
 from poller.dev.ledger import Balance, CountedTarget, Ledger, Seen, seen
 from poller.events import RecordsDiscarded
-from poller.invocation import Condition, FunctionFailed, Invocation, Succeeded
+from poller.invocation import Condition, FunctionFailed, Succeeded
 from poller.mapping import FailurePolicy
 from poller.model import SequenceNumber, ShardId
-from tests.builders import STREAM, mapping
+from tests.builders import STREAM, invocation, mapping
 from tests.fakes import ScriptedTarget
 
 
@@ -22,7 +22,7 @@ def kinesis(number, record_id, shard="shardId-0"):
 
 
 def event(*records):
-    return Invocation("id", json.dumps({"Records": records}).encode())
+    return invocation("id", *records)
 
 
 def discarded(first, last, request_id="id"):

@@ -11,8 +11,10 @@ import pytest
 from poller.events import RecordsFiltered
 from poller.invocation import FunctionFailed, Succeeded
 from poller.mapping import BatchPolicy
-from poller.model import Record, SequenceNumber
+from poller.model import SequenceNumber
+from poller.records import RenderedRecord
 from poller.rules import filtering
+from poller.rules.envelope import payload
 from poller.rules.filtering import Filters, document
 from poller.stores.memory import MemoryStore
 from tests.builders import record
@@ -72,7 +74,7 @@ def kinesis(data, key="1", number=7):
         "eventSource": "aws:kinesis",
         "eventName": "aws:kinesis:record",
     }
-    return Record(SequenceNumber(str(number)), key, EPOCH, json.dumps(body).encode())
+    return RenderedRecord(SequenceNumber(str(number)), key, EPOCH, json.dumps(body).encode())
 
 
 ORDERS = {"data": {"type": ["order"]}}
@@ -134,7 +136,7 @@ def test_no_data_raises_an_error_and_only_patterns_for_data_mind_what_cannot_be_
 
 @pytest.mark.parametrize("body", [b"", b"no json", b"\xff", b'{"kinesis":{"partitionKey":"1"}}', b"[" * 100_000])
 def test_a_record_of_which_nothing_can_be_read_is_unwanted_by_what_asks_for_it(body):
-    broken = Record(SequenceNumber("7"), "k", 0.0, body)
+    broken = RenderedRecord(SequenceNumber("7"), "k", 0.0, body)
     asking = ["data", "dynamodb", "eventName"]
     assert not Filters([json.dumps({key: {"a": ["x"]}}) for key in asking]).wants(broken)
     assert not Filters([json.dumps({key: {"a": [{"exists": False}]}}) for key in asking[:2]]).wants(broken)
@@ -168,7 +170,7 @@ def test_a_change_of_an_item_is_seen_with_its_type_descriptors(pattern, wanted):
 def change(number, event_name="INSERT", **image):
     stream = {"ApproximateCreationDateTime": EPOCH, "NewImage": image, "SequenceNumber": str(number)}
     body = {"eventName": event_name, "eventSource": "aws:dynamodb", "dynamodb": stream}
-    return Record(SequenceNumber(str(number)), "k", EPOCH, json.dumps(body).encode())
+    return RenderedRecord(SequenceNumber(str(number)), "k", EPOCH, json.dumps(body).encode())
 
 
 PUT_TWICE = [change(1, id={"S": "a"}, presentKey={"S": "x"}), change(2, "MODIFY", id={"S": "a"})]
@@ -217,7 +219,7 @@ class KeepingTarget:
         self.payloads = []
 
     async def invoke(self, invocation):
-        self.payloads.append(invocation.payload)
+        self.payloads.append(payload(invocation))
         return Succeeded()
 
     async def aclose(self):

@@ -10,7 +10,7 @@ from poller.errors import Unavailable
 from poller.events import RecordsSettled, WorkerDraining
 from poller.invocation import Chunk, FunctionFailed, Invocation, NotInvoked, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy
-from poller.model import Page, Record
+from poller.records import Page, Record
 from tests.builders import record
 from tests.engine.running import run
 from tests.fakes import ListDestination, ScriptedSource, ScriptedTarget

@@ -13,7 +13,9 @@ import pytest
 from poller.errors import PositionLost
 from poller.invocation import FunctionFailed, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy
-from poller.model import Checkpoint, Page, Position, Record, SequenceNumber, Shard, ShardId
+from poller.model import Checkpoint, Position, SequenceNumber, Shard, ShardId
+from poller.records import Page, RenderedRecord
+from poller.rules.envelope import payload
 from poller.rules.ordering import lane_of
 from poller.stores.memory import MemoryStore
 from tests.builders import numbers, record
@@ -45,7 +47,7 @@ def test_so_many_batches_are_under_way_at_once_and_never_two_of_a_lane():
 
     class Slow(ScriptedTarget):
         async def invoke(self, invocation):
-            event = json.loads(invocation.payload)
+            event = json.loads(payload(invocation))
             (of,) = {lane(int(each["kinesis"]["sequenceNumber"]), 4) for each in event["Records"]}
             under_way[of] += 1
             assert under_way[of] == 1
@@ -203,7 +205,7 @@ def test_partial_failures_settle_the_prefix_of_their_lane():
 
 
 def inner(number, index, *, last, key):
-    return Record(SequenceNumber(str(number)), key, EPOCH, record(number).body, None if last else index)
+    return RenderedRecord(SequenceNumber(str(number)), key, EPOCH, record(number).body, None if last else index)
 
 
 def test_a_lane_may_stop_inside_an_aggregate_and_goes_on_there():

@@ -20,7 +20,8 @@ from poller.events import (
 )
 from poller.invocation import FunctionFailed, NotInvoked, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy
-from poller.model import Checkpoint, Page, Position, Shard, ShardId, WorkerId
+from poller.model import Checkpoint, Position, Shard, ShardId, WorkerId
+from poller.records import Page
 from poller.stores.memory import MemoryStore
 from tests.builders import mapping, record, records
 from tests.engine.running import deliver, new_worker, poison, run

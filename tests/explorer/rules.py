@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from poller.errors import LeaseLost
 from poller.invocation import Chunk, Outcome, Verdict
-from poller.model import Checkpoint, Lease, MappingId, Position, Record, Row, Shard, ShardId, WorkerId, precedes
+from poller.model import Checkpoint, Lease, MappingId, Position, Row, Shard, ShardId, WorkerId, precedes
+from poller.records import Record
 from poller.rules.failure import expire
 from poller.rules.leasing import LeaseWatch
 from poller.rules.ordering import Progress, by_lane

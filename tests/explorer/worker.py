@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from poller.invocation import Chunk, FunctionFailed, Succeeded, Verdict
-from poller.model import SHARD_END, Record, Row, WorkerId
+from poller.model import SHARD_END, Row, WorkerId
+from poller.records import Record
 from tests.explorer import rules
 from tests.explorer.rules import LOST, Did
 from tests.explorer.state import Lane, Move, Seat, Session, ShardState

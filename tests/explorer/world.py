@@ -8,7 +8,8 @@ from functools import cached_property
 
 from poller.invocation import Chunk, Outcome, Verdict
 from poller.mapping import FailurePolicy
-from poller.model import Checkpoint, Listing, Record, Row, Shard, ShardId
+from poller.model import Checkpoint, Listing, Row, Shard, ShardId
+from poller.records import Record
 from poller.rules import failure, lineage
 from poller.rules.leasing import LeaseTimes
 from poller.rules.ordering import Progress

@@ -9,7 +9,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from poller.model import TRIM_HORIZON, Checkpoint, Record, SequenceNumber, precedes
+from poller.model import TRIM_HORIZON, Checkpoint, SequenceNumber, precedes
+from poller.records import RenderedRecord
 from poller.rules.ordering import Progress, by_lane
 from tests.machines.running import profile
 
@@ -25,7 +26,7 @@ def records_of(shard):
         for index, (key, wanted) in enumerate(inner):
             last = index == len(inner) - 1
             body = b"wanted" if wanted else b"unwanted"
-            yield Record(SequenceNumber(str(number)), key, float(number), body, None if last else index)
+            yield RenderedRecord(SequenceNumber(str(number)), key, float(number), body, None if last else index)
 
 
 class Lanes(RuleBasedStateMachine):

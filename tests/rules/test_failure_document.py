@@ -9,7 +9,8 @@ import pytest
 
 from poller.invocation import Closing, Condition, Response
 from poller.mapping import mapping_id
-from poller.model import Record, SequenceNumber, ShardId, Window
+from poller.model import SequenceNumber, ShardId, Window
+from poller.records import RenderedRecord
 from poller.rules.failure_document import failure_document, object_key
 from tests.builders import failure_report, records
 
@@ -52,7 +53,7 @@ def moment(text):
 
 
 def numbered(sequence_number, arrived):
-    return Record(SequenceNumber(sequence_number), "k", moment(arrived), b"{}")
+    return RenderedRecord(SequenceNumber(sequence_number), "k", moment(arrived), b"{}")
 
 
 def compact(text):

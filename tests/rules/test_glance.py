@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poller.model import Record, SequenceNumber
+from poller.model import SequenceNumber
+from poller.records import RenderedRecord
 from poller.rules.filtering import Filters
 from poller.rules.glance import Glance
 from poller.rules.json_text import parsed
@@ -68,13 +69,13 @@ def test_of_a_change_of_an_item_too_only_a_part_is_read(case, image):
     change = {"eventName": "INSERT", "dynamodb": {image: event, "SizeBytes": 7}, "eventSource": "aws:dynamodb"}
     wanted = {"dynamodb": {image: pattern}, "eventName": ["INSERT"]}
     expected = Pattern(json.dumps(wanted)).matches(change)
-    record = Record(SequenceNumber("7"), "k", 0.0, written_twice(change).encode())
+    record = RenderedRecord(SequenceNumber("7"), "k", 0.0, written_twice(change).encode())
     assert Filters([json.dumps(wanted)]).wants(record) is expected
 
 
 def kinesis(data):
     event = {"kinesis": {"partitionKey": "1", "data": base64.b64encode(data).decode()}, "eventSource": "aws:kinesis"}
-    return Record(SequenceNumber("7"), "1", 0.0, json.dumps(event).encode())
+    return RenderedRecord(SequenceNumber("7"), "1", 0.0, json.dumps(event).encode())
 
 
 def test_values_are_read_whole_unless_their_key_is_opened():
@@ -95,7 +96,7 @@ def test_no_depth_of_a_change_raises_an_error():
     of_item = Filters([json.dumps({"dynamodb": {"NewImage": {"k": {"S": ["v"]}}}})])
     for depth in range(800, 1010):
         body = b'{"dynamodb":{"NewImage":' + b'{"a":' * depth + b"1" + b"}" * depth + b"}}"
-        assert not of_item.wants(Record(SequenceNumber("7"), "k", 0.0, body))
+        assert not of_item.wants(RenderedRecord(SequenceNumber("7"), "k", 0.0, body))
 
 
 @pytest.mark.parametrize("key", ['a"b', "a\\b", "a\nb", "\ud800", "", "é", "a\x7f"])

@@ -10,6 +10,7 @@ from datetime import datetime
 from poller.arns import DestinationKind
 from poller.errors import Unavailable
 from poller.invocation import FailureReport, FunctionFailed, Invocation, NotInvoked, Outcome, Succeeded
+from poller.rules.envelope import payload
 from tests.history import entries
 from tests.history.log import History
 from tests.simulation.faults import Faults
@@ -40,12 +41,12 @@ class SimFunction:
         self.outcomes: Counter[str] = Counter()
 
     async def invoke(self, invocation: Invocation) -> Outcome:
-        outcome = await self._invoked(invocation, asyncio.get_running_loop().time())
+        outcome = await self._invoked(invocation.request_id, payload(invocation), asyncio.get_running_loop().time())
         self.outcomes[type(outcome).__name__] += 1
         return outcome
 
-    async def _invoked(self, invocation: Invocation, sent_at: float) -> Outcome:
-        event = json.loads(invocation.payload)
+    async def _invoked(self, request_id: str, payload: bytes, sent_at: float) -> Outcome:
+        event = json.loads(payload)
         numbers = tuple(int(each["kinesis"]["sequenceNumber"]) for each in event["Records"])
         state = event.get("state", {}).get("numbers", [])
         await self._life.takes_time("function slow")
@@ -56,7 +57,7 @@ class SimFunction:
         shard, me = self._history.shards[numbers[0]], self._life.name
         before = _epoch(event["window"]["end"]) - EPOCH if "window" in event else None
         now = asyncio.get_running_loop().time()
-        self._history.add(entries.Attempted(now, me, shard, numbers, invocation.request_id, sent_at, before))
+        self._history.add(entries.Attempted(now, me, shard, numbers, request_id, sent_at, before))
         if self._life.strikes("function failed"):
             return FunctionFailed("it happens")
         bad = next((index for index, number in enumerate(numbers) if number in self._poison), None)

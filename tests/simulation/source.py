@@ -6,8 +6,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from poller.errors import Unavailable
-from poller.model import Listing, Page, Position, Shard, ShardId
+from poller.model import Listing, Position, Shard, ShardId
 from poller.ports import Observer
+from poller.records import Page
 from poller.rules import pacing
 from poller.sources.polling import Answer, ShardPolling
 from tests.simulation.faults import Faults

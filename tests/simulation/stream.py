@@ -9,7 +9,8 @@ import anyio
 
 from poller.aws_errors import Expired, NotFound
 from poller.errors import PositionLost, Unavailable
-from poller.model import Position, Record, SequenceNumber, Shard, ShardId
+from poller.model import Position, SequenceNumber, Shard, ShardId
+from poller.records import Record, RenderedRecord
 from poller.sources.polling import Answer
 from tests.history import entries
 from tests.history.log import History
@@ -221,4 +222,4 @@ def hash_range(shard: SimShard) -> dict[str, str]:
 
 def _record(number: int, key: str) -> Record:
     body = f'{{"kinesis":{{"sequenceNumber":"{number}","partitionKey":"{key}","data":"{CANARY}"}}}}'
-    return Record(SequenceNumber(str(number)), key, EPOCH + anyio.current_time(), body.encode())
+    return RenderedRecord(SequenceNumber(str(number)), key, EPOCH + anyio.current_time(), body.encode())

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from poller.aws_errors import BadArgument, InUse, NotFound
 from poller.errors import PositionLost, SourceGone, Unavailable
 from poller.events import Polled
-from poller.model import TRIM_HORIZON, Page, Position, Shard, ShardId
+from poller.model import TRIM_HORIZON, Position, Shard, ShardId
+from poller.records import Page
 from poller.rules.pacing import FANOUT
 from poller.sources.polling import Answer
 from poller.sources.subscribing import ShardSubscribing

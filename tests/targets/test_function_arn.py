@@ -12,9 +12,9 @@ from aiohttp import web
 from poller.arns import lambda_arn
 from poller.clock import SystemClock
 from poller.config import AwsSettings, FunctionSettings, Settings, WorkerSettings
-from poller.invocation import Invocation, Succeeded
+from poller.invocation import Succeeded
 from poller.opening import function_arn, open_aws, open_target
-from tests.builders import mapping
+from tests.builders import invocation, mapping
 from tests.http_endpoint import endpoint
 
 REGION = "arn:aws:lambda:us-east-1:123456789012:function:"
@@ -107,7 +107,7 @@ async def test_a_handler_is_told_the_arn_that_a_failure_document_would_name():
     function = FunctionSettings("handle-orders", f"{__name__}:where_the_context_says", None)
     given, made = settings(functions=[function]), calling("handle-orders")
     async with aclosing(open_aws(given.aws)) as aws, aclosing(open_target(made, given, aws, SystemClock())) as target:
-        outcome = await target.invoke(Invocation("id", b"{}"))
+        outcome = await target.invoke(invocation("id"))
     assert outcome == Succeeded(f'"{function_arn(made, given)}"'.encode())
 
 
@@ -137,5 +137,5 @@ async def test_a_lambda_function_is_invoked_in_the_region_of_its_arn(name, regio
             aclosing(open_aws(given.aws)) as aws,
             aclosing(open_target(calling(name), given, aws, SystemClock())) as target,
         ):
-            assert await target.invoke(Invocation("id", b"{}")) == Succeeded(b"{}")
+            assert await target.invoke(invocation("id")) == Succeeded(b"{}")
     assert seen == [signed_for] == [function_arn(calling(name), given).split(":")[3]]

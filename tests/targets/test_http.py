@@ -11,12 +11,13 @@ import anyio
 import pytest
 from aiohttp import web
 
-from poller.invocation import UNHANDLED, FunctionFailed, Invocation, NotInvoked, PayloadTooLarge, Response, Succeeded
+from poller.invocation import UNHANDLED, FunctionFailed, NotInvoked, PayloadTooLarge, Response, Succeeded
 from poller.targets.answers import ANSWER_BYTES_MAX, TOO_LARGE
 from poller.targets.http import HttpTarget
+from tests.builders import invocation
 from tests.http_endpoint import answering_and_working_on, breaking_off, endpoint, unreachable
 
-INVOCATION = Invocation("request-1", b'{"Records":[]}')
+INVOCATION = invocation("request-1")
 
 
 async def invoke(answer, timeout_seconds=5.0):

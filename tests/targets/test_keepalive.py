@@ -10,11 +10,12 @@ from aiohttp import web
 
 from poller.aws import Aws
 from poller.clock import SystemClock
-from poller.invocation import Invocation, Succeeded
+from poller.invocation import Succeeded
 from poller.keepalive import kept_alive
 from poller.targets import lambda_function
 from poller.targets.http import HttpTarget
 from poller.targets.lambda_function import LambdaTarget
+from tests.builders import invocation
 from tests.http_endpoint import endpoint
 
 
@@ -43,10 +44,10 @@ async def test_both_ways_to_invoke_use_such_sockets(monkeypatch):
 
     async with endpoint(answer) as url:
         async with aclosing(HttpTarget(url, timeout_seconds=5)) as target:
-            assert isinstance(await target.invoke(Invocation("id", b"{}")), Succeeded)
+            assert isinstance(await target.invoke(invocation("id")), Succeeded)
         async with aclosing(Aws(endpoint_url=url.rpartition("/")[0])) as aws:
             target = LambdaTarget(aws, function_name="f", region="us-east-1", clock=SystemClock())
-            assert isinstance(await target.invoke(Invocation("id", b"{}")), Succeeded)
+            assert isinstance(await target.invoke(invocation("id")), Succeeded)
     assert len(made) == 2
 
 
@@ -62,7 +63,5 @@ async def test_a_function_is_waited_for_as_long_as_it_may_run(name, seconds):
             raise lambda_function.Unavailable("no client")
 
     asked = Asked()
-    await LambdaTarget(asked, function_name=name, region="us-east-1", clock=SystemClock()).invoke(
-        Invocation("id", b"{}")
-    )
+    await LambdaTarget(asked, function_name=name, region="us-east-1", clock=SystemClock()).invoke(invocation("id"))
     assert asked.seconds == seconds

@@ -17,10 +17,11 @@ from botocore.session import Session
 
 from poller.aws import Aws
 from poller.clock import SystemClock
-from poller.invocation import UNHANDLED, FunctionFailed, Invocation, NotInvoked, PayloadTooLarge, Response, Succeeded
+from poller.invocation import UNHANDLED, FunctionFailed, NotInvoked, PayloadTooLarge, Response, Succeeded
 from poller.targets import lambda_function
 from poller.targets.answers import ANSWER_BYTES_MAX, TOO_LARGE
 from poller.targets.lambda_function import LambdaTarget
+from tests.builders import invocation
 from tests.http_endpoint import answering_and_working_on, breaking_off, endpoint, unreachable
 
 
@@ -45,8 +46,8 @@ async def invoke_at(url, function_name="orders", calls=1, **options):
     async with aclosing(Aws(endpoint_url=url[: -len("/orders")], **options)) as aws:
         target = LambdaTarget(aws, function_name=function_name, region="eu-west-1", clock=SystemClock())
         for _ in range(calls - 1):
-            assert isinstance(await target.invoke(Invocation("request-0", b"{}")), Succeeded)
-        return await target.invoke(Invocation("request-1", b'{"Records":[]}'))
+            assert isinstance(await target.invoke(invocation("request-0")), Succeeded)
+        return await target.invoke(invocation("request-1"))
 
 
 async def invoke(answer, function_name="orders"):
@@ -70,7 +71,7 @@ async def invoke_each(answers):
 
     async with endpoint(give) as url, aclosing(Aws(endpoint_url=url[: -len("/orders")])) as aws:
         target = LambdaTarget(aws, function_name="orders", region="us-east-1", clock=SystemClock())
-        return [await target.invoke(Invocation("request-1", b'{"Records":[]}')) for _ in answers]
+        return [await target.invoke(invocation("request-1")) for _ in answers]
 
 
 def error(code, status, **headers):
@@ -339,7 +340,7 @@ async def test_one_connection_serves_many_invocations():
     ):
         target = LambdaTarget(aws, function_name="orders", region="us-east-1", clock=SystemClock())
         for _ in range(3):
-            assert await target.invoke(Invocation("id", b"{}")) == Succeeded(b"{}")
+            assert await target.invoke(invocation("id")) == Succeeded(b"{}")
     assert len(peers) == 2
 
 

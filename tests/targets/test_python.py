@@ -16,10 +16,11 @@ import anyio.lowlevel
 import pytest
 
 from poller.errors import ConfigError
-from poller.invocation import UNHANDLED, FunctionFailed, Invocation, Response, Succeeded
+from poller.invocation import UNHANDLED, FunctionFailed, Response, Succeeded
 from poller.rules.partial_response import first_failure
 from poller.targets.answers import ANSWER_BYTES_MAX
 from poller.targets.python import PythonTarget, load_handler
+from tests.builders import invocation
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:orders"
 
@@ -29,7 +30,8 @@ def target(handler, timeout_seconds=5.0):
 
 
 def invoke(handler, payload=b'{"Records":[]}', **options):
-    return target(handler, **options).invoke(Invocation("11111111-2222-3333-4444-555555555555", payload))
+    records = json.loads(payload)["Records"]
+    return target(handler, **options).invoke(invocation("11111111-2222-3333-4444-555555555555", *records))
 
 
 async def test_a_handler_gets_event_and_context_as_in_lambda():
@@ -226,7 +228,7 @@ async def test_each_attempt_has_a_copy_of_its_own():
 
     one = target(handler)
     for _ in range(2):
-        await one.invoke(Invocation("id", b'{"Records":[1,2]}'))
+        await one.invoke(invocation("id", 1, 2))
     assert seen == [2, 2]
 
 

@@ -88,7 +88,7 @@ class WireFunction(SimFunction):
         if "kinesis" not in (records or [{"kinesis": None}])[0]:  # what the simulated function wants to know
             told = [{"kinesis": {"sequenceNumber": str(number)}} for number in numbers]
             payload = json.dumps({**event, "Records": told}).encode()
-        outcome = await self._invoked(Invocation("", payload), get_running_loop().time())
+        outcome = await self._invoked("", payload, get_running_loop().time())
         match outcome:
             case Succeeded(answer):
                 return _done(answer)

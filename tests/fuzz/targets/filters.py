@@ -10,7 +10,8 @@ import json
 import re
 from math import prod
 
-from poller.model import Record, SequenceNumber
+from poller.model import SequenceNumber
+from poller.records import RenderedRecord
 from poller.rules.filtering import Filters, pattern_violation
 from poller.rules.json_text import parsed
 from poller.rules.matchers import PatternError
@@ -60,7 +61,7 @@ def fuzz(data):
         return
     filters = Filters([pattern_text])
     assert isinstance(filters.wants(_kinesis_record(content)), bool)
-    assert isinstance(filters.wants(Record(SequenceNumber("1"), "k", 0.0, _object(content))), bool)
+    assert isinstance(filters.wants(RenderedRecord(SequenceNumber("1"), "k", 0.0, _object(content))), bool)
     try:
         event = parsed(content)
     except ValueError:
@@ -75,7 +76,7 @@ def fuzz(data):
 def _kinesis_record(content):
     data = base64.b64encode(content).decode()
     body = {"kinesis": {"partitionKey": "k", "data": data}, "eventSource": "aws:kinesis"}
-    return Record(SequenceNumber("1"), "k", 0.0, json.dumps(body).encode())
+    return RenderedRecord(SequenceNumber("1"), "k", 0.0, json.dumps(body).encode())
 
 
 def _object(content):

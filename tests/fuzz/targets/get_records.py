@@ -12,8 +12,6 @@ import json
 import math
 from contextlib import aclosing
 
-from msgspec.structs import replace
-
 from poller.aws_errors import AWS_ERRORS
 from poller.errors import SourceGone
 from poller.events import Polled
@@ -162,9 +160,12 @@ def _meaning(page):
     """All of a page; of the bodies, what they say."""
     if page is None:
         return None
-    records = [
-        (replace(each, key="", body=b""), each.ordering_key, _canonical(json.loads(each.body))) for each in page.records
-    ]
+    records = []
+    for each in page.records:
+        said = json.loads(each.body)
+        assert each.size_bytes == len(each.body)
+        assert each.event() == said, f"a handler is given {each.event()}, and another one {said}"
+        records.append((each.sequence_number, each.inner, each.arrived_at, each.ordering_key, _canonical(said)))
     return records, dataclasses.replace(page, records=())
 
 
