@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import anyio
 
@@ -105,10 +105,10 @@ class Delivery:
         started, started_at = anyio.current_time(), self._here.clock.now()
         outcome = await self._invoke(chunk, request_id)
         verdict = judge(chunk, outcome, self._wiring.policy, self._here.random.random())
-        problem = "" if isinstance(outcome, Succeeded) else outcome.error
-        attempt = Attempt(chunk, request_id, outcome, verdict, problem)
-        self._tell_attempt(attempt, _name(outcome, verdict), started, started_at)
-        return attempt if problem else replace(attempt, problem=_name(outcome, verdict))
+        problem, name = "" if isinstance(outcome, Succeeded) else outcome.error, _name(outcome, verdict)
+        attempt = Attempt(chunk, request_id, outcome, verdict, problem or name)
+        self._tell_attempt(attempt, name, problem, started, started_at)
+        return attempt
 
     async def _invoke(self, chunk: Chunk, request_id: str) -> Outcome:
         invocation = Invocation(request_id, chunk.records, self._tail(chunk.closing))
@@ -196,7 +196,7 @@ class Delivery:
 
     # What is told
 
-    def _tell_attempt(self, attempt: Attempt, outcome: str, started: float, started_at: float) -> None:
+    def _tell_attempt(self, attempt: Attempt, outcome: str, problem: str, started: float, started_at: float) -> None:
         records = attempt.chunk.records
         first, last = _bounds(records)
         self._here.observer(
@@ -210,7 +210,7 @@ class Delivery:
                 attempt=attempt.chunk.attempts + attempt.chunk.refusals + 1,
                 outcome=outcome,
                 seconds=anyio.current_time() - started,
-                problem=attempt.problem,
+                problem=problem,
                 iterator_age_seconds=max(0.0, started_at - records[-1].arrived_at) if records else None,
                 lane=self._lane,
             )

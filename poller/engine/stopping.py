@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from types import TracebackType
 
 import anyio
@@ -53,24 +51,48 @@ class StopScope:
         self._block.cancel()
         self._set_step_deadlines()
 
-    @asynccontextmanager
-    async def finish(self) -> AsyncIterator[None]:
+    def finish(self) -> Step:
         """Marks a step that, once begun, a stop lets finish: invoke, judge, save."""
-        await checkpoint()  # nothing is begun after a stop
-        with anyio.CancelScope(shield=True) as step:
-            self._steps.append(step)
-            self._set_step_deadlines()
-            try:
-                yield
-            finally:
-                self._steps.remove(step)
+        return Step(self)
+
+    def begin(self) -> anyio.CancelScope:
+        """For a `Step`: what it runs in."""
+        step = anyio.CancelScope(shield=True, deadline=self._step_deadline)
+        self._steps.append(step)
+        return step
+
+    def end(self, step: anyio.CancelScope) -> None:
+        """The step is over, in whatever way. One that runs out swallows its own cancellation, and would run on."""
+        self._steps.remove(step)
         if step.cancelled_caught:
-            # A scope that runs out swallows its own cancellation: without this the shard would run on
-            # without its lease.
             self.cut_off = True
             self._block.cancel()
-            await checkpoint()
+
+    @property
+    def _step_deadline(self) -> float:
+        return min(self._trusted_until, self._stop_at)
 
     def _set_step_deadlines(self) -> None:
         for step in self._steps:
-            step.deadline = min(self._trusted_until, self._stop_at)
+            step.deadline = self._step_deadline
+
+
+class Step:
+    """One step of a `StopScope`. Not a generator, as there is one for each batch."""
+
+    def __init__(self, scope: StopScope) -> None:
+        self._scope = scope
+
+    async def __aenter__(self) -> None:
+        await checkpoint()  # nothing is begun after a stop
+        self._step = self._scope.begin()
+        self._step.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        swallowed = bool(self._step.__exit__(kind, error, traceback))
+        self._scope.end(self._step)
+        if self._step.cancelled_caught:
+            await checkpoint()  # without this the shard would run on without its lease
+        return swallowed

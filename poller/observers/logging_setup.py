@@ -47,7 +47,7 @@ def configure_logging(*, stream: TextIO, as_json: bool | None = None, level: str
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    logger: FilteringBoundLogger = structlog.get_logger("poller")
+    logger: FilteringBoundLogger = structlog.get_logger("poller").bind()  # once, not for each call
     return logger
 
 
