@@ -14,6 +14,7 @@ Place = tuple[int, int, float]
 """Where a position lies among the positions of its shard, ready to be compared."""
 
 WHOLE = float("inf")
+"""The last part of the place behind a whole record, and not inside an aggregate."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from poller.sources.event_json import are_sequence_numbers
 from poller.sources.kinesis_records import BEFORE_DATA, BEFORE_ID, BEFORE_KEY, BEFORE_NUMBER, BEFORE_TIME
 from poller.sources.polling import Answer
 
-_TIMES = (1e9, 1e10)
+_EARLIEST, _LATEST = 1e9, 1e10
 _TIME_CHARACTERS_MAX = len("1773749999.123")
 """A time in this century that is no longer than that is to the millisecond, as events have it."""
 
@@ -132,21 +132,23 @@ class PassThrough:
         came = decoded(_decoder, body)
         if came is None or came.ChildShards is not None:  # which come once, at the shard's end
             return None
-        if not self._take_over(shard, came.Records):
+        if came.Records and not self._take_over(shard, came.Records):
             return None
         behind = None if came.MillisBehindLatest is None else came.MillisBehindLatest / 1000
         size = counted_bytes([len(record.data) + len(record.ordering_key) for record in came.Records])
         return Answer(tuple(came.Records), came.NextShardIterator, behind, size_bytes=size)
 
     def _take_over(self, shard: ShardId, records: list[PassedRecord]) -> bool:
-        """Completes the records; whether all of them are as they always are."""
+        """Completes the records, of which there are some; whether all of them are as they always are."""
         times = [record.arrived_at for record in records]
-        if not are_sequence_numbers([record.sequence_number for record in records]) or not _are_of_this_century(times):
+        if not are_sequence_numbers([record.sequence_number for record in records]):
+            return False
+        if min(times) < _EARLIEST or max(times) >= _LATEST:
             return False
         frame = Frame(shard, BEFORE_ID + _encode(shard)[:-1] + b":", self._tail, self._last)
         fixed, begin = frame.size_bytes, self._aggregates_begin
         keys = _json_lengths([record.ordering_key for record in records])
-        for record, time, key in zip(records, _encode(times)[1:-1].split(b","), keys, strict=bool(records)):
+        for record, time, key in zip(records, _encode(times)[1:-1].split(b","), keys, strict=True):
             data = memoryview(record.data)
             if data[0] != _QUOTE or (begin is not None and bytes(data[: len(begin)]) == begin):
                 return False
@@ -156,10 +158,6 @@ class PassThrough:
             record.frame, record.time = frame, time
             record.size_bytes = fixed + key + 2 * len(record.sequence_number) + len(data) + len(time)
         return True
-
-
-def _are_of_this_century(times: list[float]) -> bool:
-    return not times or (_TIMES[0] <= min(times) and max(times) < _TIMES[1])
 
 
 def _json_lengths(keys: list[str]) -> list[int]:
