@@ -124,6 +124,7 @@ class PassThrough:
 
     def __init__(self, tail: bytes, aggregates_begin: bytes | None) -> None:
         self._tail = tail
+        # The tail begins with the end of a text, which is given a beginning here, and an empty name.
         self._last = {name: value for name, value in _fields(b'{"":"' + tail).items() if name}
         self._aggregates_begin = aggregates_begin
 
