@@ -71,7 +71,7 @@ class KinesisSource:
         self._deaggregate = deaggregate
         self._get_records = RepeatedCall(aws, "kinesis", "GetRecords", region=self._region, clock=clock)
         self._form = RecordForm(arn, invoke_identity_arn, clock)
-        self._pass_through = PassThrough(self._form.tail, AGGREGATES_BEGIN if deaggregate else None)
+        self._pass_through = PassThrough(self._form, AGGREGATES_BEGIN if deaggregate else None)
         self._known = KnownShards(self._list_shards)
         self._retention_seconds: float | None = None
         self._created_at: float | None = None

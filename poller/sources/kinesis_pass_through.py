@@ -18,7 +18,7 @@ from poller.records import COMMA, Record
 from poller.rules.json_text import decoded
 from poller.rules.pacing import counted_bytes
 from poller.sources.event_json import are_sequence_numbers
-from poller.sources.kinesis_records import BEFORE_DATA, BEFORE_ID, BEFORE_KEY, BEFORE_NUMBER, BEFORE_TIME
+from poller.sources.kinesis_records import BEFORE_DATA, BEFORE_ID, BEFORE_KEY, BEFORE_NUMBER, BEFORE_TIME, RecordForm
 from poller.sources.polling import Answer
 
 _EARLIEST, _LATEST = 1e9, 1e10
@@ -28,13 +28,12 @@ _TIME_CHARACTERS_MAX = len("1773749999.123")
 _QUOTE = ord('"')
 
 _encode = Encoder().encode
-_fields = Decoder(dict[str, str]).decode
 _text = Decoder(str).decode
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the events of one shard have in common; ``last`` are their last fields, by name."""
+    """What the events of one shard have in common; see `RecordForm`."""
 
     shard: ShardId
     before_id: bytes
@@ -118,14 +117,11 @@ _decoder = Decoder(_Body)
 class PassThrough:
     """Takes over the records of one stream, for events that are byte for byte what came where they can (R-EVT-2).
 
-    ``tail`` is what follows the sequence number at the end of an event's own fields. ``aggregates_begin`` is how the
-    data begins that is to be opened instead, ``None`` if none is.
+    ``aggregates_begin`` is how the data begins that is to be opened instead, ``None`` if none is.
     """
 
-    def __init__(self, tail: bytes, aggregates_begin: bytes | None) -> None:
-        self._tail = tail
-        # The tail begins with the end of a text, which is given a beginning here, and an empty name.
-        self._last = {name: value for name, value in _fields(b'{"":"' + tail).items() if name}
+    def __init__(self, form: RecordForm, aggregates_begin: bytes | None) -> None:
+        self._form = form
         self._aggregates_begin = aggregates_begin
 
     def answer(self, shard: ShardId, body: bytes) -> Answer | None:
@@ -146,7 +142,7 @@ class PassThrough:
             return False
         if min(times) < _EARLIEST or max(times) >= _LATEST:
             return False
-        frame = Frame(shard, BEFORE_ID + _encode(shard)[:-1] + b":", self._tail, self._last)
+        frame = Frame(shard, BEFORE_ID + _encode(shard)[:-1] + b":", self._form.tail, self._form.last)
         fixed, begin = frame.size_bytes, self._aggregates_begin
         keys = _json_lengths([record.ordering_key for record in records])
         for record, time, key in zip(records, _encode(times)[1:-1].split(b","), keys, strict=True):

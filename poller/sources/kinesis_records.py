@@ -27,17 +27,20 @@ AGGREGATES_BEGIN = f'"{_MAGIC_TEXT}'.encode()
 
 
 class RecordForm:
-    """Renders the records of one stream as Lambda's events have them, keys in wire order (R-EVT-1, R-EVT-2)."""
+    """Renders the records of one stream as Lambda's events have them, keys in wire order (R-EVT-1, R-EVT-2).
+
+    ``last`` are the last fields of each, and ``tail`` is what follows the sequence number before them.
+    """
 
     def __init__(self, arn: str, invoke_identity_arn: str, clock: Clock) -> None:
         self._clock = clock
-        tail = {
+        self.last = {
             "eventName": "aws:kinesis:record",
             "invokeIdentityArn": invoke_identity_arn,
             "awsRegion": arn.split(":")[3],
             "eventSourceARN": arn,
         }
-        self.tail = b'",' + json_bytes(tail)[1:]
+        self.tail = b'",' + json_bytes(self.last)[1:]
 
     def record(self, shard: ShardId, raw: Mapping[str, Any]) -> Record:
         """Raises `KeyError`, `TypeError` or `ValueError` if the answer is not what the service promises.

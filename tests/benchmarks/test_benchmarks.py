@@ -10,14 +10,16 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 
+from poller.clock import SystemClock
 from poller.model import ShardId
 from poller.sources.dynamodb_pass_through import PassThrough as DynamoDBPassThrough
 from poller.sources.kinesis_pass_through import PassThrough as KinesisPassThrough
+from poller.sources.kinesis_records import RecordForm
 from tests.benchmarks.canned import Load, Stream
 from tests.benchmarks.figures import Figure, plot, table
 from tests.benchmarks.kcl import processor
 from tests.benchmarks.measuring import Endpoint, Work, _cpu_seconds, _memory_bytes, certificates, cost
-from tests.benchmarks.peers.events import TABLE
+from tests.benchmarks.peers.events import ROLE, STREAM, TABLE
 from tests.benchmarks.rows import Suite
 
 SMALL = Work(shards=2, records=50, size=100, batch=20)
@@ -26,7 +28,11 @@ SMALL = Work(shards=2, records=50, size=100, batch=20)
 @pytest.mark.parametrize("kind", ["kinesis", "dynamodb"])
 def test_the_endpoint_gives_pages_whose_records_go_up(kind):
     stream = Stream(Load(kind, shards=1, pages=2, records=3, size=100))
-    passing = KinesisPassThrough(b",{}}", None) if kind == "kinesis" else DynamoDBPassThrough(TABLE)
+    passing = (
+        KinesisPassThrough(RecordForm(STREAM, ROLE, SystemClock()), None)
+        if kind == "kinesis"
+        else DynamoDBPassThrough(TABLE)
+    )
     iterator, numbers = json.loads(stream.answer("GetShardIterator", {"ShardId": "s"}))["ShardIterator"], []
     for _ in range(3):
         body = stream.answer("GetRecords", {"ShardIterator": iterator})

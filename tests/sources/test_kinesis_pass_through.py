@@ -6,22 +6,24 @@ import json
 
 import pytest
 
+from poller.clock import SystemClock
 from poller.invocation import FunctionFailed, Succeeded
 from poller.mapping import BatchPolicy
 from poller.model import ShardId
 from poller.sources.kinesis_pass_through import PassThrough
+from poller.sources.kinesis_records import RecordForm
 from tests.engine.running import run
 from tests.fakes import ScriptedSource, ScriptedTarget
 from tests.virtual import EPOCH
 
-TAIL = b'","eventName":"aws:kinesis:record","invokeIdentityArn":"r","awsRegion":"us-east-1","eventSourceARN":"s"}'
+FORM = RecordForm("arn:aws:kinesis:us-east-1:123456789012:stream/s", "role", SystemClock())
 PLAIN = {"SequenceNumber": "1", "Data": "SGVsbG8=", "ApproximateArrivalTimestamp": EPOCH, "PartitionKey": "k"}
 
 
 def answer(*raws):
     """The records, and the answer in which they are, which cannot change its size while something refers to it."""
     body = bytearray(json.dumps({"Records": raws, "NextShardIterator": "n", "MillisBehindLatest": 0}).encode())
-    found = PassThrough(TAIL, None).answer(ShardId('shard-"0"'), body)
+    found = PassThrough(FORM, None).answer(ShardId('shard-"0"'), body)
     return None if found is None else found.records, body
 
 

@@ -73,7 +73,7 @@ async def read(url, kind, shard, batch):
     path = f"/2015-03-31/functions/{FUNCTION.replace(':', '%3A')}/invocations"
     invoke = request(url + path, {"X-Amz-Invocation-Type": "RequestResponse", "User-Agent": "x"}, "lambda")
     if kind == "kinesis":
-        passing = kinesis_pass_through.PassThrough(RecordForm(STREAM, ROLE, SystemClock()).tail, None)
+        passing = kinesis_pass_through.PassThrough(RecordForm(STREAM, ROLE, SystemClock()), None)
         understood = lambda body: passing.answer(shard, body)  # noqa: E731
     else:
         understood = dynamodb_pass_through.PassThrough(TABLE).answer
