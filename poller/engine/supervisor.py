@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from random import Random
 
 import anyio
@@ -14,6 +13,7 @@ from poller.engine.checkpointing import Checkpointer
 from poller.engine.delivery import Wiring
 from poller.engine.keeping import StatusKeeper
 from poller.engine.memory import Budget, Holding
+from poller.engine.renewing import Held, Renewals
 from poller.engine.reporting import Reporting
 from poller.engine.rests import Rests
 from poller.engine.shard import Plan, ShardReader
@@ -40,14 +40,6 @@ from poller.rules.ordering import Progress
 RELEASE_SECONDS_MAX = 2.0
 """How long a leaving reader tries to give its lease back; after that the lease runs out by itself."""
 RETRY_RENEWAL_SECONDS = 1.0
-
-
-@dataclass(slots=True)
-class Held:
-    """A lease of this worker, and the scope of the task that reads the shard."""
-
-    lease: Lease
-    scope: StopScope
 
 
 class Supervisor:
@@ -95,6 +87,7 @@ class Supervisor:
         )
         self._watch = LeaseWatch(owner, times.ttl)
         self._held: dict[ShardId, Held] = {}
+        self._renewals = Renewals(mapping.name, self._held, store=store, observer=observer, times=times)
         self._shard_rests: Rests[ShardId] = Rests()
         self._listing_rests: Rests[str] = Rests()
         self._listing: Listing | None = None
@@ -243,27 +236,8 @@ class Supervisor:
         pause = self._times.renew_every
         while True:
             await anyio.sleep(pause)
-            calm = await self._contained(self._renew_all, self._tell_trouble)
+            calm = await self._contained(self._renewals.renew_all, self._tell_trouble)
             pause = self._times.renew_every if calm else RETRY_RENEWAL_SECONDS
-
-    async def _renew_all(self) -> None:
-        """Raises `Unavailable` if the store is too slow: there must be time for another try."""
-        with anyio.move_on_after(self._times.margin) as patience:
-            async with anyio.create_task_group() as renewals:
-                for held in self._held.values():
-                    renewals.start_soon(self._renew, held)
-        if patience.cancelled_caught:
-            raise Unavailable(f"the leases were not renewed within {self._times.margin:g} seconds")
-
-    async def _renew(self, held: Held) -> None:
-        started = anyio.current_time()
-        renewed = await self._store.renew(held.lease)
-        if renewed is None:
-            self._observer(LeaseWasLost(self._mapping.name, held.lease.shard, "another worker owns the shard"))
-            held.scope.stop(0)
-        else:
-            held.lease = renewed
-            held.scope.extend(started + self._times.trusted)
 
     # The bulkhead: what escapes a shard is told, and ends there
 
