@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -57,9 +56,9 @@ def records_at_a_time(batch_size: int, lanes: int, *, short_of_memory: bool) -> 
     return batch_size * lanes if short_of_memory else None
 
 
-def counted_bytes(characters: Sequence[int]) -> int:
+def counted_bytes(characters: int) -> int:
     """What Kinesis counts of records with so many characters of base64 and keys: three quarters, about."""
-    return sum(characters) * 3 // 4
+    return characters * 3 // 4
 
 
 @dataclass(frozen=True, slots=True)

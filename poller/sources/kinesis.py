@@ -133,7 +133,7 @@ class KinesisSource:
         following = None if following is None else text(following)
         ended = following is None and bool(answer.get("ChildShards"))
         records, read_to = await self.opened(shard, answer["Records"])
-        size = counted_bytes([len(raw["Data"]) for raw in answer["Records"]])
+        size = counted_bytes(sum(len(raw["Data"]) for raw in answer["Records"]))
         return Answer(records, following, behind_seconds, ended, read_to, size)
 
     async def opened(

@@ -129,32 +129,38 @@ class PassThrough:
         came = decoded(_decoder, body)
         if came is None or came.ChildShards is not None:  # which come once, at the shard's end
             return None
-        if came.Records and not self._take_over(shard, came.Records):
+        size = self._take_over(shard, came.Records) if came.Records else 0
+        if size is None:
             return None
         behind = None if came.MillisBehindLatest is None else came.MillisBehindLatest / 1000
-        size = counted_bytes([len(record.data) + len(record.ordering_key) for record in came.Records])
         return Answer(tuple(came.Records), came.NextShardIterator, behind, size_bytes=size)
 
-    def _take_over(self, shard: ShardId, records: list[PassedRecord]) -> bool:
-        """Completes the records, of which there are some; whether all of them are as they always are."""
+    def _take_over(self, shard: ShardId, records: list[PassedRecord]) -> int | None:
+        """Completes the records, of which there are some: the bytes that the service counts of them.
+
+        ``None`` if they are not all as they always are.
+        """
         times = [record.arrived_at for record in records]
         if not are_sequence_numbers([record.sequence_number for record in records]):
-            return False
+            return None
         if min(times) < _EARLIEST or max(times) >= _LATEST:
-            return False
+            return None
         frame = Frame(shard, BEFORE_ID + _encode(shard)[:-1] + b":", self._form.tail, self._form.last)
         fixed, begin = frame.size_bytes, self._aggregates_begin
         keys = _json_lengths([record.ordering_key for record in records])
+        characters = sum(keys) - 2 * len(keys)
         for record, time, key in zip(records, _encode(times)[1:-1].split(b","), keys, strict=True):
             data = memoryview(record.data)
             if data[0] != _QUOTE or (begin is not None and bytes(data[: len(begin)]) == begin):
-                return False
+                return None
             if len(time) > _TIME_CHARACTERS_MAX:
                 record.arrived_at = round(record.arrived_at, 3)
                 time = repr(record.arrived_at).encode()
+            length = len(data)
             record.frame, record.time = frame, time
-            record.size_bytes = fixed + key + 2 * len(record.sequence_number) + len(data) + len(time)
-        return True
+            record.size_bytes = fixed + key + 2 * len(record.sequence_number) + length + len(time)
+            characters += length
+        return counted_bytes(characters)
 
 
 def _json_lengths(keys: list[str]) -> list[int]:
