@@ -89,7 +89,7 @@ class Record(Struct, gc=False):
         return Position.after(self.sequence_number, self.inner)
 
 
-class RenderedRecord(Record, gc=False):
+class RenderedRecord(Record, frozen=True, gc=False):  # type: ignore[misc]  # records of other kinds are completed
     """A record whose ``body`` is made already.
 
     ``key``: its ordering key; in bytes it is JSON whose names are not in order yet.
