@@ -150,7 +150,7 @@ class Suite:
         figures = []
         for shards in (1, 8, 64, 1000):
             self._say(f"latency at {shards} shards")
-            work = Work(shards=shards, pages=0, rate=max(0.2, 32 / shards), batch=100, target="told")
+            work = Work(shards=shards, pages=0, rate=max(0.2, 100 / shards), batch=100, target="told")
             seconds = self._told(work, 5 + shards / 200, lambda told: time.sleep(max(20.0, 2 * self._seconds)))
             for percentile, most in ((50, 0.55), (99, 1.1)):
                 value = seconds[len(seconds) * percentile // 100]
