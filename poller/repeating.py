@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from botocore import xform_name
+from botocore.awsrequest import AWSPreparedRequest
 
 from poller.aws import Aws
 from poller.ports import Clock
@@ -27,17 +28,6 @@ class _Asking:
 
     answer: Any
     request: Any = None
-
-
-@dataclass(slots=True)
-class _Post:
-    """What a session looks at of a request; the SDK's own kind costs as much to make as the signature."""
-
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
-    stream_output: bool
-    method: str = "POST"
 
 
 _asking: ContextVar[_Asking | None] = ContextVar("asking", default=None)
@@ -80,7 +70,7 @@ class RepeatedCall:
             return None
         headers: Any = self._request.sign(body, credentials, self._clock.now())
         session = await self._aws.connections(*self._client)
-        response = await session.send(_Post(self._request.url, headers, body, self._streamed))
+        response = await session.send(AWSPreparedRequest("POST", self._request.url, headers, body, self._streamed))
         if response.status_code in _DOUBTFUL:
             self._request = None
         return response

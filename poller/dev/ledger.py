@@ -16,7 +16,6 @@ from poller.invocation import Invocation, Outcome, Succeeded
 from poller.mapping import EventSourceMapping
 from poller.model import SequenceNumber
 from poller.ports import Target
-from poller.rules.envelope import payload
 from poller.rules.partial_response import first_failure
 
 
@@ -102,7 +101,7 @@ class CountedTarget:
         self._ledger = ledger
 
     async def invoke(self, invocation: Invocation) -> Outcome:
-        records = [seen(each) for each in json.loads(payload(invocation))["Records"]]
+        records = [seen(record.event()) for record in invocation.records]
         self._ledger.attempted(self._mapping.name, invocation.request_id, records)
         outcome = await self._target.invoke(invocation)
         if isinstance(outcome, Succeeded):
@@ -119,7 +118,7 @@ class CountedTarget:
         return records[: first_failure(outcome.answer, [SequenceNumber(str(each.number)) for each in records])]
 
 
-def seen(record: dict[str, Any]) -> Seen:
+def seen(record: Any) -> Seen:
     """A record of an event of either kind; one that was not put by us is known by its place."""
     if "kinesis" in record:
         shard, _, number = str(record["eventID"]).partition(":")

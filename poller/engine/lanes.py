@@ -58,14 +58,14 @@ class Lanes:
             if not precedes(lane.taken_to, end):
                 continue
             wanted = self._filters.wanted(fresh)
-            if len(self._lanes) > 1 or wanted is not fresh:  # who waits alone must not keep all that came with it
+            if len(wanted) < len(page.records):  # what waits must not keep all that came with it
                 wanted = [record.by_itself() for record in wanted]
             wanted_bytes = lane.take(wanted, end)
             self._here.memory.take(wanted_bytes)
             moved = True
             taken += len(fresh)
             filtered += len(fresh) - len(wanted)
-            size += wanted_bytes if wanted is fresh else size_bytes(fresh)
+            size += wanted_bytes if len(wanted) == len(fresh) else size_bytes(fresh)
         self._tell(page, taken, filtered, size)
         if moved or page.ended or (page.caught_up and self._progress.window is not None):
             self._bell.ring()

@@ -11,12 +11,7 @@ from poller.errors import Unavailable
 from poller.events import LeaseWasLost
 from poller.model import Lease, ShardId
 from poller.ports import Observer, Store
-from poller.rules.leasing import LeaseTimes
-
-_AT_ONCE = 50
-_PARTS_MAX = 40
-_PART_SECONDS = 0.025
-"""Thousands of renewals at once would hold up the polls of as many shards; in parts all have begun within a second."""
+from poller.rules.leasing import PART_SECONDS, LeaseTimes, in_parts
 
 
 @dataclass(slots=True)
@@ -43,12 +38,10 @@ class Renewals:
         """Raises `Unavailable` if the store is too slow: there must be time for another try."""
         with anyio.move_on_after(self._times.margin) as patience:
             async with anyio.create_task_group() as renewals:
-                shards = list(self._held)
-                step = max(_AT_ONCE, -(-len(shards) // _PARTS_MAX))
-                for start in range(0, len(shards), step):
-                    if start:
-                        await anyio.sleep(_PART_SECONDS)
-                    for shard in shards[start : start + step]:
+                for number, shards in enumerate(in_parts(list(self._held))):
+                    if number:
+                        await anyio.sleep(PART_SECONDS)
+                    for shard in shards:
                         if shard in self._held:  # else it was given back meanwhile
                             renewals.start_soon(self._renew, self._held[shard])
         if patience.cancelled_caught:

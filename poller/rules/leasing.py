@@ -1,11 +1,18 @@
-"""Which leases a worker may take: this file is the observation that lets an owner's silence become its absence."""
+"""When leases are renewed and taken: this file is the observation that lets an owner's silence become its absence."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from poller.model import Row, ShardId, WorkerId
+
+_AT_ONCE = 50
+_PARTS_MAX = 40
+
+PART_SECONDS = 0.025
+"""Thousands of renewals at once would hold up the polls of as many shards; in parts all have begun within a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,12 @@ class LeaseTimes:
     @property
     def trusted(self) -> float:
         return self.ttl - self.margin
+
+
+def in_parts(shards: Sequence[ShardId]) -> list[Sequence[ShardId]]:
+    """Those whose leases are renewed together: most workers have one part, and none has more than forty."""
+    size = max(_AT_ONCE, ceil(len(shards) / _PARTS_MAX))
+    return [shards[start : start + size] for start in range(0, len(shards), size)]
 
 
 class LeaseWatch:
