@@ -1,4 +1,4 @@
-# The worker alone. Handlers of your own go into an image made FROM this one, or beside it as HTTP or Lambda functions.
+# The worker alone. Handlers of your own: FROM this image, COPY them to /opt/handlers; or keep them outside, as HTTP or Lambda functions.
 
 FROM python:3.13-slim AS build
 WORKDIR /build
@@ -22,7 +22,8 @@ RUN groupadd --gid 10001 poller \
 COPY --from=build /opt/poller /opt/poller
 # One arena: each call of a handler has a thread, and glibc's many arenas never give back what the busiest moment took.
 ENV PATH=/opt/poller/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=1
-# Handlers are imported from the working directory, and a relative sqlite:/// path is found there.
+# Where handlers are imported from, as the working directory is the volume's; a relative sqlite:/// path is found there.
+ENV PYTHONPATH=/opt/handlers
 WORKDIR /var/lib/poller
 VOLUME /var/lib/poller
 USER 10001:10001

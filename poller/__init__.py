@@ -10,14 +10,14 @@ Floors; a module imports only from floors below it (``tests/test_house.py`` chec
                          connections.py  http_line.py  http_answer.py
                          identity.py  keepalive.py  malloc.py  garbage.py  clock.py
     floor 1   rules/     pure decisions        ports.py                             the plugs
-    floor 0   words      model.py  invocation.py  arns.py  mapping.py               frozen values
-                         admission.py  events.py  errors.py
+    floor 0   words      model.py  records.py  invocation.py  arns.py               frozen values
+                         mapping.py  admission.py  events.py  errors.py
 
 The way of a record: ``engine/reading.py`` (a page), ``engine/lanes.py`` (its lane), ``engine/lane.py`` (a batch),
 ``engine/delivery.py`` (the function), ``engine/checkpointing.py`` (done). Its bytes are those of the stream's answer:
 ``sources/*_pass_through.py`` take them over, and whatever is unusual goes by the SDK.
 
-Reading order for a newcomer: ``model.py``, ``invocation.py``, ``ports.py``, ``engine/shard.py``,
+Reading order for a newcomer: ``model.py``, ``records.py``, ``invocation.py``, ``ports.py``, ``engine/shard.py``,
 ``engine/delivery.py``, ``rules/failure.py``, ``rules/ordering.py``, ``engine/supervisor.py``, ``rules/lineage.py``,
 ``rules/leasing.py``, one source, one store, ``opening.py``, ``app.py``.
 """

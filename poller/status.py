@@ -67,7 +67,8 @@ def main_shards(settings: Settings, *, as_json: bool) -> int:
 def store_to_look_at(settings: Settings) -> str:
     """The URL to open for a look: an empty store as long as there is no file, since looking must not make one.
 
-    Raises `ConfigError` for a store that cannot be looked at.
+    That there is none is told on stderr, as a relative path is another file in another directory. Raises `ConfigError`
+    for a store that cannot be looked at.
     """
     if settings.store_url == "memory:":
         problem = 'a "memory:" store lives inside its worker; only a store in a file can be looked at from outside'
@@ -76,6 +77,7 @@ def store_to_look_at(settings: Settings) -> str:
     try:
         path.stat()
     except FileNotFoundError:
+        print(f"no worker has saved anything yet in {path.absolute()}", file=sys.stderr)
         return "memory:"
     except (OSError, ValueError) as error:  # a ValueError is a NUL in the path
         raise ConfigError((f"{settings.path}: store.url: cannot look at {path}: {error}",)) from error

@@ -85,6 +85,16 @@ def test_the_image_runs_as_nobody_special_and_checks_its_health():
     assert "HEALTHCHECK" in dockerfile
 
 
+def test_all_that_is_copied_into_the_image_is_let_through():
+    """Everything else is ignored, so that a folder of one's own never ends up in it."""
+    let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copies = re.findall(r"^COPY (?!--from)(.*) \S+$", (ROOT / "Dockerfile").read_text(), re.M)
+    assert copies
+    for source in " ".join(copies).split():
+        assert (ROOT / source).exists()
+        assert source in let_through
+
+
 def test_the_top_level_holds_only_what_is_expected():
     visible = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
     assert visible - {"poller.db", "poller.db-wal", "poller.db-shm"} <= {

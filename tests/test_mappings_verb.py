@@ -103,7 +103,9 @@ def test_a_mapping_that_has_left_the_file_is_not_told_any_more(config, reported,
 
 def test_looking_makes_no_store(config, capsys):
     assert main(["mappings", "--config", str(config)]) == 0
-    assert "not started" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "not started" in out
+    assert err == f"no worker has saved anything yet in {config.parent}/poller.db\n"
     assert [path.name for path in config.parent.iterdir()] == ["poller.toml"]
 
 

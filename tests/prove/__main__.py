@@ -67,15 +67,18 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.prove", description="Runs the whole proof.")
     parser.add_argument("--scale", type=float, default=1.0, help="how much of each part, 1 for the whole")
     parser.add_argument("--only", nargs="*", default=[part.name for part in PARTS], metavar="PART")
-    parser.add_argument("--report", type=Path, default=ROOT / "docs" / "proof-report.md")
+    parser.add_argument("--report", type=Path, help="default: the one in docs of a whole run, else one in build")
     options = parser.parse_args(arguments)
     unknown = set(options.only) - {part.name for part in PARTS}
     if unknown:
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(part.name for part in PARTS)}")
     setting, started = _setting(options.scale), time.monotonic()
     runs = _run_all([part for part in PARTS if part.name in options.only], options.scale)
-    options.report.write_text(written(setting, runs, time.monotonic() - started))
-    print(f"the report is in {options.report}")
+    whole = options.scale >= 1 and len(runs) == len(PARTS)
+    report: Path = options.report or ROOT / ("docs" if whole else "build") / "proof-report.md"
+    report.parent.mkdir(exist_ok=True)
+    report.write_text(written(setting, runs, time.monotonic() - started))
+    print(f"the report is in {report}")
     return 0 if all(ran.passed for ran in runs) else 1
 
 
