@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from random import Random, SystemRandom
 
 import anyio
@@ -37,7 +38,7 @@ from poller.observers.metrics import Metrics
 from poller.opening import function_arn, open_aws, open_destination, open_source, open_store, open_target
 from poller.ports import Clock, Observer, Store, Target
 from poller.rules.leasing import LeaseTimes
-from poller.rules.pacing import records_at_a_time
+from poller.rules.pacing import few_records
 
 TargetWrapper = Callable[[EventSourceMapping, Target], Target]
 """Puts something around a mapping's target, such as a count of what is delivered."""
@@ -162,10 +163,8 @@ async def _supervisor(
     status = StatusKeeper(mapping, shared.store, shared.observer, shared.clock)
     observer = fan_out(status.hear, shared.observer)  # what the source tells counts for the status too
 
-    def records_max() -> int | None:
-        return records_at_a_time(mapping.batch.batch_size, mapping.lanes, short_of_memory=shared.memory.is_short)
-
-    source = open_source(mapping, shared.aws, observer, shared.clock, shared.random, shared.identity, records_max)
+    room = partial(shared.memory.asked, few_records(mapping.batch.batch_size, mapping.lanes))
+    source = open_source(mapping, shared.aws, observer, shared.clock, shared.random, shared.identity, room)
     await opened.enter_async_context(aclosing(source))
     destination = open_destination(mapping, shared.aws)
     if destination is not None:

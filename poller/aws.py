@@ -58,13 +58,16 @@ class Aws:
         """The aiobotocore client of a service, the same one each time.
 
         It never retries: backoff is the caller's, so that throttles are seen and counted. Raises `SourceGone`
-        without a region or profile, `Unavailable` if it cannot be made for now.
+        without a region, profile or credentials, `Unavailable` if it cannot be made for now.
         """
         key = (service, region or self._region, read_timeout_seconds)
         async with self._creating:
             if key not in self._clients:
                 with translated(f"make a client for {service}"):
-                    self._clients[key] = await self._open.enter_async_context(self._create(key))
+                    session = self._raw_session if service in _RAW_ANSWERS else self._session
+                    if await session.get_credentials() is None:
+                        raise NoCredentialsError  # the client would never look for them again
+                    self._clients[key] = await self._open.enter_async_context(self._create(session, key))
             return self._clients[key]
 
     async def connections(self, service: str, region: str | None = None, read_timeout_seconds: float = 30.0) -> Any:
@@ -93,9 +96,8 @@ class Aws:
         self._connections.clear()
         await self._open.aclose()
 
-    def _create(self, key: _Key) -> Any:
+    def _create(self, session: Any, key: _Key) -> Any:
         service, region, read_timeout_seconds = key
-        session = self._raw_session if service in _RAW_ANSWERS else self._session
         config = AioConfig(
             connect_timeout=5,
             read_timeout=read_timeout_seconds,

@@ -147,8 +147,11 @@ class Line(asyncio.BufferedProtocol):
             self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and not self.answer.is_whole:
+            self._fail(exc)  # to be broken off is the end of no answer, not even of one without a length
+            return
         try:
             self.answer.end()
             self._wake()
         except Broken as problem:
-            self._fail(exc or problem)
+            self._fail(problem)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from random import Random
@@ -15,7 +14,7 @@ from poller.aws import Aws
 from poller.config import AwsSettings, FunctionSettings, Settings
 from poller.errors import ConfigError
 from poller.mapping import EventSourceMapping
-from poller.ports import Clock, Destination, Observer, Source, Store, Target
+from poller.ports import Clock, Destination, Observer, Room, Source, Store, Target, all_room
 
 # Import strings, so that what a configuration does not use is not loaded.
 STORES = {"memory": "poller.stores.memory:MemoryStore", "sqlite": "poller.stores.sqlite:SqliteStore"}
@@ -53,12 +52,9 @@ def open_source(
     clock: Clock,
     random: Random,
     identity: str = "",
-    records_max: Callable[[], int | None] = lambda: None,
+    room: Room = all_room,
 ) -> Source:
-    """The stream of a checked mapping; ``identity`` is the role that events name.
-
-    ``records_max`` says how many an answer may hold at the moment; ``None`` is as many as the service gives.
-    """
+    """The stream of a checked mapping; ``identity`` is the role that events name, ``room`` how much it may answer."""
     kind = source_kind(mapping.source_arn)
     assert kind is not None, "a checked mapping has a stream"
     source: Source = _load(SOURCES[kind])(
@@ -70,7 +66,7 @@ def open_source(
         random=random,
         invoke_identity_arn=identity,
         deaggregate=mapping.deaggregate,
-        records_max=records_max,
+        room=room,
     )
     return source
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from poller.arns import DestinationKind
@@ -25,6 +26,15 @@ class Observer(Protocol):
     """Hears every event; must neither wait nor raise."""
 
     def __call__(self, event: Event, /) -> None: ...
+
+
+Room = Callable[[], AbstractContextManager[int | None]]
+"""Entered for as long as an answer of records is on its way; gives how many it may hold, ``None`` for all there are."""
+
+
+def all_room() -> AbstractContextManager[int | None]:
+    """A `Room` that has no end."""
+    return nullcontext()
 
 
 class Source(Protocol):

@@ -6,13 +6,36 @@ is too much, a shard reads on only when nothing of it waits, and less at a time.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+ANSWER_BYTES_MAX = 14 * 1024 * 1024
+"""Of an answer on its way nobody knows how much it brings: ten MiB of data at most, as base64 (R-KIN-2)."""
+
 
 class Budget:
     """``bytes_max`` of records, in their form in an event, for all shards of the process."""
 
     def __init__(self, bytes_max: float = float("inf")) -> None:
         self._bytes_max = bytes_max
+        self._asked_bytes = 0
         self.held_bytes = 0
+
+    @contextmanager
+    def asked(self, few: int) -> Iterator[int | None]:
+        """While open, an answer is on its way. Gives how many records it may hold: ``None`` for all, or ``few``.
+
+        What others have asked for counts as if it were there, or the first answers of many shards with a backlog would
+        come all at once.
+        """
+        if self.held_bytes + self._asked_bytes >= self._bytes_max:
+            yield few
+            return
+        self._asked_bytes += ANSWER_BYTES_MAX
+        try:
+            yield None
+        finally:
+            self._asked_bytes -= ANSWER_BYTES_MAX
 
     @property
     def is_short(self) -> bool:

@@ -16,10 +16,11 @@ from poller.rules.leasing import PART_SECONDS, LeaseTimes, in_parts
 
 @dataclass(slots=True)
 class Held:
-    """A lease of this worker, and the scope of the task that reads the shard."""
+    """A lease of this worker, and the scope of the task that reads the shard; ``given_back`` once that has begun."""
 
     lease: Lease
     scope: StopScope
+    given_back: bool = False
 
 
 class Renewals:
@@ -50,6 +51,8 @@ class Renewals:
     async def _renew(self, held: Held) -> None:
         started = anyio.current_time()
         renewed = await self._store.renew(held.lease)
+        if held.given_back:
+            return  # it has no owner, or still us for a moment
         if renewed is None:
             self._observer(LeaseWasLost(self._mapping, held.lease.shard, "another worker owns the shard"))
             held.scope.stop(0)

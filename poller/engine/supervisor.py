@@ -206,6 +206,7 @@ class Supervisor:
             self.drained = False
         if held.scope.ran_out:
             self._observer(LeaseWasLost(self._mapping.name, shard, "the lease was not renewed in time"))
+        held.given_back = True
         with anyio.move_on_after(RELEASE_SECONDS_MAX, shield=True):
             await self._contained(lambda: self._store.release(held.lease), self._tell_trouble)
         del self._held[shard]

@@ -51,9 +51,16 @@ DYNAMODB = Pace(idle_seconds=0.25, busy_seconds=0.1, iterator_seconds=840.0)
 """R-DDB-1; an iterator lives 15 minutes (R-DDB-2)."""
 
 
-def records_at_a_time(batch_size: int, lanes: int, *, short_of_memory: bool) -> int | None:
-    """How many records an answer shall hold: a batch for each lane if memory is short, else all (``None``)."""
-    return batch_size * lanes if short_of_memory else None
+FEW_RECORDS_MIN = 500
+"""Five times a second, these are more than the thousand that a shard may be given in a second."""
+
+
+def few_records(batch_size: int, lanes: int) -> int:
+    """How many an answer shall hold while memory is short: a batch for each lane, and enough to keep up with a shard.
+
+    Others may hold the memory for hours, and who holds nothing must not fall behind for them.
+    """
+    return max(batch_size * lanes, FEW_RECORDS_MIN)
 
 
 def counted_bytes(characters: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -14,7 +14,7 @@ from poller.aws import Aws
 from poller.aws_errors import translated
 from poller.errors import Unavailable
 from poller.model import Listing, Position, Shard, ShardId
-from poller.ports import Clock, Observer
+from poller.ports import Clock, Observer, Room, all_room
 from poller.records import Page, Record, RenderedRecord
 from poller.repeating import RepeatedCall
 from poller.rules.pacing import DYNAMODB
@@ -38,7 +38,7 @@ _IMAGE_KEYS = ("Keys", "NewImage", "OldImage")
 class DynamoDBSource:
     """One table's stream; see `poller.ports.Source`. ``mapping`` is the label for events, ``random`` spreads the polls.
 
-    ``records_max`` says how many records an answer may hold now; ``None`` is as many as there are.
+    ``room`` says how many records an answer may hold.
 
     ``invoke_identity_arn`` and ``deaggregate`` are taken for likeness with Kinesis: these events have neither.
     """
@@ -54,7 +54,7 @@ class DynamoDBSource:
         random: Random,
         invoke_identity_arn: str = "",
         deaggregate: bool = False,
-        records_max: Callable[[], int | None] = lambda: None,
+        room: Room = all_room,
     ) -> None:
         self._aws = aws
         self._arn = arn
@@ -62,7 +62,7 @@ class DynamoDBSource:
         self._mapping = mapping
         self._observer = observer
         self._random = random
-        self._records_max = records_max
+        self._room = room
         self._get_records = RepeatedCall(aws, "dynamodbstreams", "GetRecords", region=self._region, clock=clock)
         self._pass_through = PassThrough(arn)
         self._form = RecordForm(arn, clock)
@@ -103,8 +103,7 @@ class DynamoDBSource:
             return text(answer["ShardIterator"])
 
     async def records(self, shard: ShardId, iterator: str) -> Answer:
-        with translated(f"get records of {shard} of {self._arn}"):
-            limit = self._records_max()
+        with translated(f"get records of {shard} of {self._arn}"), self._room() as limit:
             question: dict[str, object] = {"ShardIterator": iterator}
             question |= {} if limit is None else {"Limit": min(limit, _RECORDS_MAX)}
             response = await self._get_records.send(encode(question))
@@ -133,13 +132,15 @@ class DynamoDBSource:
         """Every page of up to 100 shards; what one page says of a shard twice, the later word holds."""
         shards: dict[ShardId, Shard] = {}
         last: str | None = None
+        lasts: set[str] = set()
         while True:
             page, following = await patiently(lambda last=last: self._shards_page(last), self._random)  # type: ignore[misc]
             shards.update((shard.id, shard) for shard in page)
             if following is None:
                 return tuple(shards.values())
-            if following == last:
+            if following in lasts:
                 raise Unavailable(f"the shards of {self._arn} are listed in a circle")
+            lasts.add(following)
             last = following
 
     async def _shards_page(self, last: str | None) -> tuple[list[Shard], str | None]:

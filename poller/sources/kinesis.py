@@ -6,7 +6,7 @@ gap cannot be told from here (R-STATE-12); a position that Kinesis refuses is to
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
@@ -21,7 +21,7 @@ from poller.aws_errors import Expired, NotFound, translated
 from poller.errors import SourceGone, Unavailable
 from poller.events import InnerRecordsDropped
 from poller.model import Listing, Position, Shard, ShardId
-from poller.ports import Clock, Observer
+from poller.ports import Clock, Observer, Room, all_room
 from poller.records import Page, Record
 from poller.repeating import RepeatedCall
 from poller.rules.aggregation import ALL_HASHES, belonging
@@ -38,13 +38,15 @@ _RECORDS_MAX = 10_000
 _SUMMARY_FRESH_SECONDS = 60.0
 _PAGING_RESTARTS = 3
 _LISTINGS_WITHOUT_SUMMARY_MAX = 3
+_MOMENT_MAX = 1e11
+"""Epoch seconds; some thousand years ahead, and still whole milliseconds."""
 
 
 class KinesisSource:
     """One stream; see `poller.ports.Source`. ``mapping`` is the label for events, ``random`` spreads the polls.
 
     ``invoke_identity_arn`` is the role that events name; outside of Lambda it must be given (R-EVT-4). ``deaggregate``
-    opens aggregates. ``records_max`` says how many records an answer may hold now; ``None`` is as many as there are.
+    opens aggregates. ``room`` says how many records an answer may hold.
     ``arn`` may be that of a consumer, which events then name, although it is the stream that is read.
     """
 
@@ -59,7 +61,7 @@ class KinesisSource:
         random: Random,
         invoke_identity_arn: str = "",
         deaggregate: bool = False,
-        records_max: Callable[[], int | None] = lambda: None,
+        room: Room = all_room,
     ) -> None:
         self._aws = aws
         self._arn = stream_arn(arn)
@@ -67,7 +69,7 @@ class KinesisSource:
         self._mapping = mapping
         self._observer = observer
         self._random = random
-        self._records_max = records_max
+        self._room = room
         self._deaggregate = deaggregate
         self._get_records = RepeatedCall(aws, "kinesis", "GetRecords", region=self._region, clock=clock)
         self._form = RecordForm(arn, invoke_identity_arn, clock)
@@ -112,8 +114,7 @@ class KinesisSource:
 
     async def records(self, shard: ShardId, iterator: str) -> Answer:
         asked_at = await self._turn(shard, self._free_at)
-        with translated(f"get records of {shard} of {self._arn}"):
-            limit = self._records_max()
+        with translated(f"get records of {shard} of {self._arn}"), self._room() as limit:
             question: dict[str, object] = {} if limit is None else {"Limit": min(limit, _RECORDS_MAX)}
             answer = await self._answer(shard, {"StreamARN": self._arn, "ShardIterator": iterator, **question})
         pause = answer.size_bytes / KINESIS_BYTES_PER_SECOND
@@ -203,13 +204,15 @@ class KinesisSource:
     async def _all_pages(self) -> Sequence[Shard]:
         shards: list[Shard] = []
         token: str | None = None
+        tokens: set[str] = set()
         while True:
             page, following = await patiently(lambda token=token: self._shards_page(token), self._random)  # type: ignore[misc]
             shards += page
             if following is None:
                 return shards
-            if following == token:
+            if following in tokens:
                 raise Unavailable(f"the shards of {self._arn} are listed in a circle")
+            tokens.add(following)
             token = following
 
     async def _shards_page(self, token: str | None) -> tuple[list[Shard], str | None]:
@@ -249,7 +252,15 @@ class KinesisSource:
             answer = (await client.describe_stream_summary(StreamARN=self._arn))["StreamDescriptionSummary"]
             self._retention_seconds = number(answer["RetentionPeriodHours"]) * 3600
             created_at = answer.get("StreamCreationTimestamp")
-            self._created_at = None if created_at is None else epoch_seconds(created_at)
+            self._created_at = None if created_at is None else _moment(created_at)
+
+
+def _moment(value: object) -> float:
+    """Raises `ValueError` if it is none that a store could keep."""
+    found = epoch_seconds(value)
+    if not 0 <= found < _MOMENT_MAX:
+        raise ValueError(f"not a time: {value!r}")
+    return found
 
 
 def _start(position: Position) -> dict[str, object]:

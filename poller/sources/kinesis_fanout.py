@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import UTC, datetime
 from random import Random
 
 from poller.aws import Aws
 from poller.aws_errors import translated
 from poller.model import Listing, Position, Shard, ShardId
-from poller.ports import Clock, Observer
+from poller.ports import Clock, Observer, Room, all_room
 from poller.records import Page
 from poller.rules.pacing import FANOUT, SubscriptionPace
 from poller.sources.event_json import number, sequence_number
@@ -36,7 +36,7 @@ class FanoutSource:
         random: Random,
         invoke_identity_arn: str = "",
         deaggregate: bool = False,
-        records_max: Callable[[], int | None] = lambda: None,
+        room: Room = all_room,
         pace: SubscriptionPace = FANOUT,
     ) -> None:
         self._mapping = mapping
@@ -55,7 +55,7 @@ class FanoutSource:
             random=random,
             invoke_identity_arn=invoke_identity_arn,
             deaggregate=deaggregate,
-            records_max=records_max,
+            room=room,
         )
 
     async def listing(self) -> Listing:

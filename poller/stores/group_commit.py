@@ -106,7 +106,7 @@ class GroupCommit:
             for job in group:
                 job.answer = job.work(self._database)
             self._database.execute("COMMIT")
-        except (sqlite3.Error, OSError, ValueError, TypeError, AttributeError) as error:  # also of a damaged row
+        except Exception as error:  # whatever a damaged row leads to: all wait for this thread
             with suppress(sqlite3.Error):
                 self._database.execute("ROLLBACK")
             for job in group:

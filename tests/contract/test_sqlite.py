@@ -156,7 +156,12 @@ async def test_a_file_that_is_not_in_its_place_is_a_store_that_is_away(tmp_path)
 
 @pytest.mark.parametrize(
     ("damage", "told"),
-    [("position = 'nonsense'", "not a position"), ("lanes = '[[1]]'", "Error"), ("tumbling = '[0, 7, 1, 1]'", "Error")],
+    [
+        ("position = 'nonsense'", "not a position"),
+        ("lanes = '[[1]]'", "Error"),
+        ("lanes = '{}'", "KeyError"),
+        ("tumbling = '[0, 7, 1, 1]'", "Error"),
+    ],
 )
 async def test_a_damaged_row_is_told_and_the_store_goes_on(tmp_path, damage, told):
     path = tmp_path / "poller.db"

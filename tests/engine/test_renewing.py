@@ -78,6 +78,17 @@ def test_one_that_another_worker_owns_is_told_and_not_renewed():
     assert leases[lost].lease.counter == 0
 
 
+def test_one_that_is_given_back_at_this_moment_is_not_lost():
+    """I12: the store has no owner of it any more, which is as it should be."""
+    leaving = ShardId("shard-0")
+
+    def give_back(leases):
+        leases[leaving].given_back = True
+
+    heard, _ = renew(200, SlowStore(others=(leaving,)), meanwhile=give_back)
+    assert heard.of(LeaseWasLost) == []
+
+
 def test_a_store_that_is_too_slow_leaves_time_for_another_try():
     with pytest.raises(ExceptionGroup) as raised:
         renew(200, SlowStore(seconds=5.0))

@@ -166,6 +166,15 @@ async def test_all_pages_of_a_description_are_read_slower_than_its_limit():
     assert len(service.questions("DescribeStream")) == 4
 
 
+async def test_a_description_in_a_circle_comes_to_an_end():
+    def answer(question):
+        return described([1], last=shard_id(2 if question.get("ExclusiveStartShardId") == shard_id(1) else 1))
+
+    async with source(Service(DescribeStream=answer), "dynamodb") as stream:
+        with anyio.fail_after(5), pytest.raises(Unavailable, match="in a circle"):
+            await stream.listing()
+
+
 async def test_closed_shards_and_their_single_parent_are_known():
     """R-DDB-4, R-DDB-5."""
     async with source(Service(DescribeStream=described([1, 2], closed=[1], parent=shard_id(0))), "dynamodb") as stream:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from itertools import pairwise
 from random import Random
 
@@ -275,6 +275,26 @@ async def test_the_first_listing_insists_on_the_age_of_its_stream():
         assert (await stream.listing()).stream_created_at == 1.7e9
 
 
+@pytest.mark.parametrize("created_at", [1e300, -1, 2**63, 1e11])
+async def test_a_moment_that_no_store_could_keep_is_none(created_at):
+    """R-STATE-10, and nothing stops for it."""
+    told = {"StreamDescriptionSummary": {"RetentionPeriodHours": 24, "StreamCreationTimestamp": created_at}}
+    async with source(Service(ListShards={"Shards": [listed(1)]}, DescribeStreamSummary=told), "kinesis") as stream:
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="not a time"):
+                await stream.listing()
+        assert (await stream.listing()).stream_created_at is None
+
+
+async def test_a_listing_in_a_circle_comes_to_an_end():
+    def answer(question):
+        return {"Shards": [], "NextToken": {"a": "b", "b": "c", "c": "a"}[question.get("NextToken", "c")]}
+
+    async with source(Service(ListShards=answer, DescribeStreamSummary=SUMMARY), "kinesis") as stream:
+        with anyio.fail_after(5), pytest.raises(Unavailable, match="in a circle"):
+            await stream.listing()
+
+
 async def test_a_listing_that_shows_other_shards_asks_for_the_age_of_the_stream():
     """R-STATE-10: it may be another stream already, whose shards must not begin as those of the one before."""
 
@@ -456,8 +476,8 @@ def test_a_shard_is_not_asked_for_more_bytes_than_it_may_give():
 @pytest.mark.parametrize(("kind", "most"), [("kinesis", 10_000), ("dynamodbstreams", 1000)])
 async def test_an_answer_holds_as_many_records_as_there_is_room_for(kind, most):
     """R-KIN-2, R-DDB-2: and no more is asked for than the service takes."""
-    service, room = Service(GetRecords={"Records": [], "NextShardIterator": "it"}), [None, 7, 50_000]
-    async with source(service, kind, records_max=lambda: room.pop(0)) as stream:
+    service, limits = Service(GetRecords={"Records": [], "NextShardIterator": "it"}), [None, 7, 50_000]
+    async with source(service, kind, room=lambda: nullcontext(limits.pop(0))) as stream:
         for _ in range(3):
             await stream.records(SHARD, "it")
     assert [question.get("Limit") for question in service.questions("GetRecords")] == [None, 7, most]

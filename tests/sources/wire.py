@@ -9,6 +9,7 @@ from random import Random
 from aiohttp import web
 
 from poller.aws import Aws
+from poller.ports import all_room
 from poller.sources.dynamodb import DynamoDBSource
 from poller.sources.kinesis import KinesisSource
 from tests.fakes import Heard
@@ -49,7 +50,7 @@ class Service:
 
 
 @asynccontextmanager
-async def source(service, kind, *, observer=None, deaggregate=False, records_max=lambda: None):
+async def source(service, kind, *, observer=None, deaggregate=False, room=all_room):
     async with endpoint(service) as url:
         aws = Aws(endpoint_url=url[: -len("/orders")])
         made = (KinesisSource if kind == "kinesis" else DynamoDBSource)(
@@ -61,7 +62,7 @@ async def source(service, kind, *, observer=None, deaggregate=False, records_max
             random=Random(1),
             invoke_identity_arn=ROLE,
             deaggregate=deaggregate,
-            records_max=records_max,
+            room=room,
         )
         try:
             yield made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import gzip
 import json
+import os
 import sys
 import zlib
 from contextlib import aclosing
@@ -354,6 +355,27 @@ async def test_missing_credentials_do_not_count(monkeypatch, tmp_path):
     outcome = await invoke(web.Response(text="{}"))
     assert isinstance(outcome, NotInvoked)
     assert "AWS_ACCESS_KEY_ID" in outcome.error
+
+
+async def test_credentials_that_come_later_are_found(monkeypatch, tmp_path):
+    """R-STATE-8: as where the place that has them was away for a moment."""
+    found = {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    for name in found:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+
+    async def answer(request):
+        return web.Response(text="{}")
+
+    async with endpoint(answer) as url, aclosing(Aws(endpoint_url=url[: -len("/orders")])) as aws:
+        target = LambdaTarget(aws, function_name="orders", region="us-east-1", clock=SystemClock())
+        for _ in range(2):
+            assert isinstance(await target.invoke(invocation("id")), NotInvoked)
+        for name, value in found.items():
+            monkeypatch.setenv(name, value)
+        assert await target.invoke(invocation("id")) == Succeeded(b"{}")
 
 
 # What Lambda would not have let pass
