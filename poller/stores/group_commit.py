@@ -20,6 +20,11 @@ from poller.errors import Unavailable
 T = TypeVar("T")
 
 _GROUP_MAX = 1000
+_PROBLEMS = (
+    *(sqlite3.Error, OSError, MemoryError),
+    *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError),  # of a damaged row
+)
+"""All that a commit may raise: without its thread the store would answer nobody any more."""
 
 
 @dataclass(slots=True, eq=False)
@@ -106,7 +111,7 @@ class GroupCommit:
             for job in group:
                 job.answer = job.work(self._database)
             self._database.execute("COMMIT")
-        except Exception as error:  # whatever a damaged row leads to: all wait for this thread
+        except _PROBLEMS as error:
             with suppress(sqlite3.Error):
                 self._database.execute("ROLLBACK")
             for job in group:
