@@ -147,17 +147,18 @@ class Connections:
 
 
 class _Rest:
-    """An answer that is still to be read, as the SDK's streams take it; connections that are read to the end are kept.
-
-    ``content`` is the stream in it, itself.
-    """
+    """An answer that is still to be read, as the SDK's streams take it; a connection that is read to the end is kept."""
 
     def __init__(self, connections: Connections, place: str, line: Line) -> None:
         self._connections = connections
         self._place = place
         self._line: Line | None = line
         self.url = place
-        self.content = self
+
+    @property
+    def content(self) -> _Rest:
+        """The stream in it. To hold itself would be a circle, and one of each call."""
+        return self
 
     async def heard(self, until: Until) -> None:
         """Returns when so much has come. Raises `TimeoutError`, or what the SDK's session raises."""

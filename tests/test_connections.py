@@ -26,6 +26,7 @@ from poller import connections as module
 from poller.aws import Aws
 from poller.connections import Connections
 from poller.keepalive import keep_alive
+from tests.circles import circles
 from tests.http_endpoint import breaking_off, endpoint, unreachable
 
 
@@ -255,6 +256,16 @@ async def test_one_connection_serves_one_request_after_another_and_more_serve_th
             await session.send(post(url))
         assert visitors.connections == 5, "those that are there"
         assert len(set(visitors.seen[-5:])) == 1, "and of them the last one"
+
+
+async def test_a_call_leaves_nothing_in_a_circle():
+    """Thousands of idle shards make thousands of calls a second, and circles are looked for seldom."""
+    async with endpoint(echo) as url, ours() as session:
+        await session.send(post(url))
+        with circles() as found:
+            for _ in range(3):
+                await session.send(post(url))
+    assert [each for each in found if type(each).__module__.startswith(("poller", "aiobotocore"))] == []
 
 
 async def test_a_peer_that_is_silent_is_asked_for_a_sign_of_life(monkeypatch):

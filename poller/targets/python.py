@@ -142,7 +142,7 @@ async def _in_thread(handler: Handler, event: object, context: LambdaContext) ->
     threading.Thread(target=work, name=f"handler {context.aws_request_id}", daemon=True).start()
     await came_back.wait()
     if errors:
-        raise errors[0]
+        raise errors.pop()  # kept here, it would be in a circle with this frame, and so would the event
     return answers[0]
 
 

@@ -21,6 +21,7 @@ from poller.rules.partial_response import first_failure
 from poller.targets.answers import ANSWER_BYTES_MAX
 from poller.targets.python import PythonTarget, load_handler
 from tests.builders import invocation
+from tests.circles import circles
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:orders"
 
@@ -210,6 +211,21 @@ async def test_an_answer_above_lambdas_cap_is_a_function_error():
     assert await invoke(lambda event, context: "x" * (most + 1)) == FunctionFailed(
         "Response payload size exceeded maximum allowed payload size (6291556 bytes).", UNHANDLED
     )
+
+
+async def async_raises(event, context):
+    raise ValueError("no")
+
+
+@pytest.mark.parametrize("handler", [sync_raises, async_raises])
+async def test_an_attempt_that_failed_leaves_its_event_in_no_circle(handler):
+    """Circles are looked for seldom: until then each failure of a large batch would be kept."""
+    asked = target(handler)
+    await asked.invoke(invocation("request-0"))
+    with circles() as found:
+        for _ in range(3):
+            assert isinstance(await asked.invoke(invocation("request-1")), FunctionFailed)
+    assert [each for each in found if isinstance(each, dict | BaseException)] == []
 
 
 async def test_a_stop_goes_through_an_async_handler():
