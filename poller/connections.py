@@ -147,7 +147,7 @@ class Connections:
 
 
 class _Rest:
-    """An answer that is still to be read, as the SDK's streams take it; a connection that is read to the end is kept."""
+    """What is left of an answer, as the SDK's streams take it; a connection that is read to its end is kept."""
 
     def __init__(self, connections: Connections, place: str, line: Line) -> None:
         self._connections = connections

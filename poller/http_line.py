@@ -75,8 +75,14 @@ class Line(asyncio.BufferedProtocol):
             finally:
                 self._waiting = None
         if not self._enough:
-            assert self._problem is not None
-            raise self._problem
+            problem, self._problem = self._problem, Broken("the connection was closed")
+            assert problem is not None
+            try:
+                raise problem
+            finally:
+                del (
+                    problem
+                )  # kept here or in ``self``, it would be in a circle with this frame, and so would the request
 
     def close(self) -> None:
         if self._timer is not None:

@@ -268,6 +268,17 @@ async def test_a_call_leaves_nothing_in_a_circle():
     assert [each for each in found if type(each).__module__.startswith(("poller", "aiobotocore"))] == []
 
 
+@pytest.mark.parametrize("answer", [cut, breaking_off(after=b"{"), never])
+async def test_a_call_that_fails_leaves_its_request_in_no_circle(answer):
+    """It may be a payload of megabytes."""
+    async with endpoint(answer) as url, ours(read=0.1) as session:
+        with circles() as found:
+            for _ in range(2):
+                with pytest.raises((ConnectionClosedError, ReadTimeoutError)):
+                    await session.send(post(url))
+    assert [each for each in found if isinstance(each, AWSPreparedRequest)] == []
+
+
 async def test_a_peer_that_is_silent_is_asked_for_a_sign_of_life(monkeypatch):
     """Functions work for long without a word, and gateways forget silent connections."""
     sockets = []
