@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.prove.parts import Part
+from tests.prove.parts import PARTS, Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ def written(setting: Setting, runs: Sequence[Ran], seconds: float) -> str:
     whole = "A whole run" if setting.scale == 1 else f"A run of {setting.scale:g} of the whole"
     failed = [ran.part.name for ran in runs if not ran.passed]
     verdict = f"**Failed: {', '.join(failed)}.**" if failed else "Everything passed."
+    verdict += "" if len(runs) == len(PARTS) else f" Of {len(PARTS)} parts {len(runs)} ran."
     lines = [
         "# The last run of `make prove`",
         "",

@@ -28,5 +28,5 @@ def test_the_report_tells_what_was_run_where_and_what_failed():
     runs = [Ran(good, passed=True, seconds=90.0, figures={"lost": 0, "kinds": {"a": 1000}}), Ran(bad, False, 60.0, {})]
     text = written(Setting("abc123", "2026-01-02", "2 cores with Python 3.11.7", 0.5), runs, 150.0)
     assert "A run of 0.5 of the whole on 2026-01-02, of commit `abc123`" in text
-    assert f"**Failed: {bad.name}.**" in text
+    assert f"**Failed: {bad.name}.** Of {len(PARTS)} parts 2 ran." in text
     assert f"| {good.name} | {good.promise} | lost 0; kinds a 1,000 | passed | 1.5 |" in text
