@@ -76,6 +76,7 @@ class _Told(sqlite3.Connection):
         super().__init__(*arguments, **more)
         self.create_function("now", 0, time.time)
         self.create_function("life", 0, lambda: os.environ["HISTORY_LIFE"])
+        super().execute("PRAGMA cache_size = 64")  # what the triggers write shall not grow the worker's memory
 
     def execute(self, command, *values):
         if command != "COMMIT":
