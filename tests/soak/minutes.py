@@ -18,7 +18,8 @@ from tests.integration.servers import free_ports
 from tests.processes.world import Plan, Verdict, World
 from tests.soak.resources import Sample, growth, sample
 
-RESHARD_SECONDS = 300.0
+RESHARD_SECONDS = 100.0
+"""So often that the warm-up has seen the largest backlog of a child, which is the most that memory must hold."""
 SAMPLE_SECONDS = 10.0
 WARM_UP_SECONDS = 600.0
 KEPT_SECONDS = 900.0
