@@ -15,13 +15,18 @@ from random import Random
 
 from tests.history import entries
 from tests.integration.servers import free_ports
+from tests.processes.lives import Life
 from tests.processes.world import Plan, Verdict, World
 from tests.soak.resources import Sample, growth, sample
 
 RESHARD_SECONDS = 100.0
-"""So often that the warm-up has seen the largest backlog of a child, which is the most that memory must hold."""
 SAMPLE_SECONDS = 10.0
 WARM_UP_SECONDS = 600.0
+"""In which there are many reshards, and pauses of the worker, for it to see the most that memory must hold.
+
+A busy machine makes that sooner or later: backlogs of all shards, and a batch of each lane, with a thread, at once.
+"""
+PAUSE_SECONDS = 3.0
 KEPT_SECONDS = 900.0
 """Closed shards leave the stream then, and their rows must leave the store."""
 
@@ -51,6 +56,7 @@ def run(
         started = time.monotonic()
         reshard_every = min(RESHARD_SECONDS, seconds / 3)
         reshard_at, kinds = started + reshard_every, cycle(["split", "merge"])
+        warm_up = min(WARM_UP_SECONDS, seconds / 3)
         while (now := time.monotonic()) < started + seconds:
             if now > reshard_at:
                 reshard_at += reshard_every
@@ -58,17 +64,26 @@ def run(
             samples.append(sample(life.process.pid, f"http://{world.listen}/metrics"))
             last = samples[-1]
             if len(samples) % 6 == 1:
+                if now < started + warm_up - PAUSE_SECONDS:
+                    _pause(life)
                 told = f"{last.rss_mib:.1f} MiB, {last.files} files, {last.threads} threads, late {last.late}"
                 say(f"{world.producer.put} put, {world.waiting()} wait; {told} of {last.looks}")
             time.sleep(min(SAMPLE_SECONDS, seconds / 10))
         verdict = world.finish()
-    measured = growth([each for each in samples if each.at > samples[0].at + min(WARM_UP_SECONDS, seconds / 3)])
+    measured = growth([each for each in samples if each.at > samples[0].at + warm_up])
     verdict.violations += measured.problems()
     if life.process.returncode != 0:
         verdict.violations.append(f"the worker ended with {life.process.returncode}")
     if verdict.put < 0.9 * per_second * seconds:
         verdict.violations.append(f"only {verdict.put} records were put")
     return verdict, asdict(measured)
+
+
+def _pause(life: Life) -> None:
+    """Far shorter than a lease."""
+    life.pause()
+    time.sleep(PAUSE_SECONDS)
+    life.go_on()
 
 
 def _reshard(world: World, kind: str) -> None:
