@@ -1,4 +1,5 @@
-# The worker alone. Handlers of your own: FROM this image, COPY them to /opt/handlers; or keep them outside, as HTTP or Lambda functions.
+# The worker alone. Handlers of your own: FROM this image, and COPY them to /opt/handlers.
+# Or keep them outside of it, as HTTP or Lambda functions.
 
 FROM python:3.13-slim AS build
 WORKDIR /build

@@ -1,7 +1,8 @@
 """POST over connections that are kept: this file is as much HTTP as calls need that are made again and again.
 
 A client for all that HTTP can be costs more than such a call itself. This one is used as the SDK's session is, and
-fails as that does; behind a proxy the SDK's own session is used.
+fails as that does, but for an answer without a length that a reset breaks off, which is no whole one here. Behind a
+proxy the SDK's own session is used.
 """
 
 from __future__ import annotations

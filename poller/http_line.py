@@ -75,14 +75,13 @@ class Line(asyncio.BufferedProtocol):
             finally:
                 self._waiting = None
         if not self._enough:
+            # Kept here or in ``self`` it would be in a circle with this frame, as would the request in those above.
             problem, self._problem = self._problem, Broken("the connection was closed")
             assert problem is not None
             try:
                 raise problem
             finally:
-                del (
-                    problem
-                )  # kept here or in ``self``, it would be in a circle with this frame, and so would the request
+                del problem
 
     def close(self) -> None:
         if self._timer is not None:

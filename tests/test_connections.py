@@ -262,9 +262,10 @@ async def test_a_call_leaves_nothing_in_a_circle():
     """Thousands of idle shards make thousands of calls a second, and circles are looked for seldom."""
     async with endpoint(echo) as url, ours() as session:
         await session.send(post(url))
-        with circles() as found:
+        with circles() as look:
             for _ in range(3):
                 await session.send(post(url))
+            found = look()
     assert [each for each in found if type(each).__module__.startswith(("poller", "aiobotocore"))] == []
 
 
@@ -272,10 +273,11 @@ async def test_a_call_leaves_nothing_in_a_circle():
 async def test_a_call_that_fails_leaves_its_request_in_no_circle(answer):
     """It may be a payload of megabytes."""
     async with endpoint(answer) as url, ours(read=0.1) as session:
-        with circles() as found:
+        with circles() as look:
             for _ in range(2):
                 with pytest.raises((ConnectionClosedError, ReadTimeoutError)):
                     await session.send(post(url))
+            found = look()
     assert [each for each in found if isinstance(each, AWSPreparedRequest)] == []
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-ANSWER_BYTES_MAX = 14 * 1024 * 1024
-"""Of an answer on its way nobody knows how much it brings: ten MiB of data at most, as base64 (R-KIN-2)."""
+ON_THE_WAY_BYTES = 14 * 1024 * 1024
+"""What an answer counts as until it is there, as nobody knows: the most is ten MiB of data, as base64 (R-KIN-2)."""
 
 
 class Budget:
@@ -31,11 +31,11 @@ class Budget:
         if self.held_bytes + self._asked_bytes >= self._bytes_max:
             yield few
             return
-        self._asked_bytes += ANSWER_BYTES_MAX
+        self._asked_bytes += ON_THE_WAY_BYTES
         try:
             yield None
         finally:
-            self._asked_bytes -= ANSWER_BYTES_MAX
+            self._asked_bytes -= ON_THE_WAY_BYTES
 
     @property
     def is_short(self) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 import pytest
 
 from poller.errors import Unavailable
@@ -12,6 +10,7 @@ from poller.invocation import Chunk, FunctionFailed, Invocation, NotInvoked, Suc
 from poller.mapping import BatchPolicy, FailurePolicy
 from poller.records import Page, Record
 from tests.builders import record
+from tests.circles import circles
 from tests.engine.running import run
 from tests.fakes import ListDestination, ScriptedSource, ScriptedTarget
 
@@ -22,27 +21,6 @@ def by_turns(*outcomes):
     """An answer for a `ScriptedTarget`, one outcome after the other; the last one for ever."""
     left = list(outcomes)
     return lambda batch: left.pop(0) if len(left) > 1 else left[0]
-
-
-@pytest.fixture
-def circles():
-    """What was found in circles, once that was looked for; until then nobody looks."""
-    gc.collect()
-    gc.disable()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    found = []
-
-    def look():
-        gc.collect()
-        found.extend(gc.garbage)
-        return [each for each in found if isinstance(each, HOLDING)]
-
-    try:
-        yield look
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()
 
 
 class Refusing(ListDestination):
@@ -63,26 +41,28 @@ class Refusing(ListDestination):
 )
 @pytest.mark.parametrize("lanes", [1, 3])
 @pytest.mark.parametrize("destination", [ListDestination, Refusing, None])
-def test_no_circle_holds_records(answer, lanes, destination, circles):
+def test_no_circle_holds_records(answer, lanes, destination):
     source = ScriptedSource()
     for first in range(1, 60, 6):
         source.add([record(number, key=f"k-{number}") for number in range(first, first + 6)])
     held = []
 
-    def look(event):
+    def at_the_end(event):
         if isinstance(event, WorkerDraining):
-            held.append(circles())
+            held.extend(each for each in look() if isinstance(each, HOLDING))
 
-    seen = run(
-        source,
-        ScriptedTarget(answer),
-        seconds=120,
-        batch=BatchPolicy(batch_size=4),
-        failure=FailurePolicy(retries_max=3, report_item_failures=True, bisect=lanes > 1),
-        destination=destination() if destination else None,
-        lanes=lanes,
-        filter_patterns=('{"partitionKey":[{"anything-but":"k-5"}]}',),
-        observers=(look,),
-    )
+    with circles() as look:
+        seen = run(
+            source,
+            ScriptedTarget(answer),
+            seconds=120,
+            batch=BatchPolicy(batch_size=4),
+            failure=FailurePolicy(retries_max=3, report_item_failures=True, bisect=lanes > 1),
+            destination=destination() if destination else None,
+            lanes=lanes,
+            filter_patterns=('{"partitionKey":[{"anything-but":"k-5"}]}',),
+            observers=(at_the_end,),
+        )
     assert sum(event.records for event in seen.heard.of(RecordsSettled)) == 59
-    assert held == [[]]
+    assert held == []
+    assert seen.heard.of(WorkerDraining), "then it was looked"

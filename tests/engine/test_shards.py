@@ -460,6 +460,30 @@ def test_one_slow_renewal_costs_no_lease():
     assert trouble.problem == "the leases were not renewed within 3 seconds"
 
 
+def test_a_lease_that_is_given_back_while_it_is_renewed_is_not_called_lost():
+    """I12: the shard is finished, and the store slow."""
+
+    class Slow(MemoryStore):
+        given_back = False
+
+        async def release(self, lease):
+            await super().release(lease)
+            self.given_back = True
+            await anyio.sleep(1.9)
+            self.given_back = False
+
+        async def renew(self, lease):
+            renewed = await super().renew(lease)
+            seen_without_owner.append(self.given_back and renewed is None)
+            return renewed
+
+    seen_without_owner = []
+    seen = run(KeptSource(records(*range(1, 45)), page_records=1, ended=True), seconds=20, store=Slow(VirtualClock()))
+    assert seen.position() == "SHARD_END"
+    assert any(seen_without_owner)
+    assert seen.heard.of(LeaseWasLost) == []
+
+
 def test_a_silent_owners_shard_is_taken_over_after_a_lease_time_and_the_silent_one_is_fenced():
     """R-PORT-2; no clock is compared."""
     source = ScriptedSource()

@@ -26,6 +26,7 @@ WARM_UP_SECONDS = 600.0
 
 A busy machine makes that sooner or later: backlogs of all shards, and a batch of each lane, with a thread, at once.
 """
+PAUSE_EVERY_SECONDS = 60.0
 PAUSE_SECONDS = 3.0
 KEPT_SECONDS = 900.0
 """Closed shards leave the stream then, and their rows must leave the store."""
@@ -56,7 +57,7 @@ def run(
         started = time.monotonic()
         reshard_every = min(RESHARD_SECONDS, seconds / 3)
         reshard_at, kinds = started + reshard_every, cycle(["split", "merge"])
-        warm_up = min(WARM_UP_SECONDS, seconds / 3)
+        warm_up, pause_at = min(WARM_UP_SECONDS, seconds / 3), started
         while (now := time.monotonic()) < started + seconds:
             if now > reshard_at:
                 reshard_at += reshard_every
@@ -64,10 +65,11 @@ def run(
             samples.append(sample(life.process.pid, f"http://{world.listen}/metrics"))
             last = samples[-1]
             if len(samples) % 6 == 1:
-                if now < started + warm_up - PAUSE_SECONDS:
-                    _pause(life)
                 told = f"{last.rss_mib:.1f} MiB, {last.files} files, {last.threads} threads, late {last.late}"
                 say(f"{world.producer.put} put, {world.waiting()} wait; {told} of {last.looks}")
+            if now > pause_at and now < started + warm_up - PAUSE_SECONDS:
+                pause_at += PAUSE_EVERY_SECONDS
+                _pause(life)
             time.sleep(min(SAMPLE_SECONDS, seconds / 10))
         verdict = world.finish()
     measured = growth([each for each in samples if each.at > samples[0].at + warm_up])

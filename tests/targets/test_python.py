@@ -222,9 +222,10 @@ async def test_an_attempt_that_failed_leaves_its_event_in_no_circle(handler):
     """Circles are looked for seldom: until then each failure of a large batch would be kept."""
     asked = target(handler)
     await asked.invoke(invocation("request-0"))
-    with circles() as found:
+    with circles() as look:
         for _ in range(3):
             assert isinstance(await asked.invoke(invocation("request-1")), FunctionFailed)
+        found = look()
     assert [each for each in found if isinstance(each, dict | BaseException)] == []
 
 
