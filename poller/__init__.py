@@ -11,7 +11,7 @@ Floors; a module imports only from floors below it (``tests/test_house.py`` chec
                          identity.py  keepalive.py  malloc.py  garbage.py  clock.py
     floor 1   rules/     pure decisions        ports.py                             the plugs
     floor 0   words      model.py  records.py  invocation.py  arns.py               frozen values
-                         mapping.py  admission.py  events.py  errors.py
+                         mapping.py  events.py  errors.py
 
 The way of a record: ``engine/reading.py`` (a page), ``engine/lanes.py`` (its lane), ``engine/lane.py`` (a batch),
 ``engine/delivery.py`` (the function), ``engine/checkpointing.py`` (done). Its bytes are those of the stream's answer:

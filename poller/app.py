@@ -132,7 +132,7 @@ async def run_worker(
 
         def report_lag(seconds: float) -> None:
             metrics.loop_lag(seconds)
-            health.tick(seconds)
+            health.tick()
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch_loop_lag, report_lag)

@@ -1,7 +1,7 @@
 """From ``[[event_source_mappings]]`` to `EventSourceMapping`: this file is the reader of mappings.
 
-Ranges and forbidden combinations are `poller.admission`'s; here are types, names, duplicates, and keys of Lambda's that
-mean nothing here.
+Ranges and forbidden combinations are `poller.rules.admission`'s; here are types, names, duplicates, and keys of
+Lambda's that mean nothing here.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from poller import admission
-from poller.admission import Request
 from poller.arns import source_kind, source_name
 from poller.config_destinations import destinations
 from poller.config_filters import filter_patterns
 from poller.config_lines import KeyPath
 from poller.config_values import Complaints, Table, kind_name
 from poller.mapping import EventSourceMapping
+from poller.rules import admission
+from poller.rules.admission import Request
 
 KEY = "event_source_mappings"
 

@@ -1,6 +1,6 @@
 """An event source mapping and its policies: this file is what the rest of the house knows of a configuration.
 
-What Lambda would refuse of one is in `poller.admission`.
+What Lambda would refuse of one is in `poller.rules.admission`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from poller.config import Settings
 from poller.errors import ConfigError, PositionLost, SourceGone, Unavailable
 from poller.events import Event
 from poller.mapping import EventSourceMapping
-from poller.model import Listing, Position, Row, ShardId
+from poller.model import Position, Row, ShardId
 from poller.opening import open_aws, open_source, open_store
 from poller.ports import Clock, Source, Store
 from poller.rules import lineage
@@ -125,7 +125,7 @@ async def statuses(mapping: EventSourceMapping, store: Store, source: Source, cl
                 tasks.start_soon(measure, row)
     return [
         _status(mapping.name, shard, parents[shard], rows.get(shard), lags.get(shard), clock, ready=shard in ready)
-        for shard in _parents_first(parents, listing)
+        for shard in _parents_first(parents)
     ]
 
 
@@ -174,7 +174,7 @@ def _status(
     )
 
 
-def _parents_first(parents: dict[ShardId, tuple[ShardId, ...]], listing: Listing) -> list[ShardId]:
+def _parents_first(parents: dict[ShardId, tuple[ShardId, ...]]) -> list[ShardId]:
     ordered: dict[ShardId, None] = {}
 
     def add(shard: ShardId) -> None:
@@ -183,7 +183,7 @@ def _parents_first(parents: dict[ShardId, tuple[ShardId, ...]], listing: Listing
                 add(parent)
         ordered[shard] = None
 
-    for shard in [*sorted(parents)]:
+    for shard in sorted(parents):
         if shard not in ordered:
             add(shard)
     return list(ordered)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "poller"
-WORDS = {"model", "records", "invocation", "arns", "mapping", "admission", "events", "errors"}
+WORDS = {"model", "records", "invocation", "arns", "mapping", "events", "errors"}
 ADAPTERS = {
     *("sources", "targets", "destinations", "stores", "observers", "identity", "keepalive", "clock"),
     *("aws", "aws_errors", "repeating", "signing", "connections", "http_line", "http_answer", "malloc", "garbage"),
@@ -134,7 +134,7 @@ def test_everything_is_caught_in_the_bulkhead_and_around_user_code_only():
         for node in ast.walk(tree(module))
         if isinstance(node, ast.ExceptHandler) and catches_everything(node)
     ]
-    assert where == ["poller.engine.supervisor", "poller.targets.python"]
+    assert where == ["poller.engine.supervisor", *["poller.targets.python"] * 4]
 
 
 @pytest.mark.parametrize("module", [each for each in MODULES if floor(each) < 2 or room(each) == "engine"])
@@ -146,7 +146,7 @@ def test_no_shape_of_aws_passes_a_plug(module):
 def test_every_module_says_what_it_is(module):
     said = ast.get_docstring(tree(module))
     assert said, f"{module} has no docstring"
-    assert "this file is" in said.split("\n\n")[0] or "this file" in said.split("\n\n")[0].lower(), module
+    assert "this file" in said.split("\n\n")[0].lower(), module
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from poller.admission import REPORT_ITEM_FAILURES
 from poller.mapping import EventSourceMapping, MappingStatus
+from poller.rules.admission import REPORT_ITEM_FAILURES
 
 _NO_LIMIT = -1
 

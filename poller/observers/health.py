@@ -46,8 +46,8 @@ class Health:
             case _:
                 pass
 
-    def tick(self, lag_seconds: float) -> None:
-        """The event loop came round, ``lag_seconds`` late; for `poller.observers.loop_lag.watch_loop_lag`."""
+    def tick(self) -> None:
+        """The event loop came round; for `poller.observers.loop_lag.watch_loop_lag`."""
         self._ticked_at = self._clock.now()
 
     def live(self) -> Finding:

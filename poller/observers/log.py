@@ -38,9 +38,6 @@ from poller.rules.lifecycle import PROBLEM
 
 PROBLEM_LENGTH_MAX = 500
 
-SILENT: frozenset[type] = frozenset({PageRead, RecordsFiltered, RecordsSettled})
-"""What happens with every record that is well; `Metrics` counts it."""
-
 
 class Log:
     """Hears every event and writes what matters with ``logger``.
@@ -70,7 +67,7 @@ class Log:
             case WorkerStarted() | WorkerDraining() | WorkerStopped():
                 self._worker(event)
             case PageRead() | RecordsFiltered() | RecordsSettled():
-                pass
+                pass  # what happens with every record that is well; `Metrics` counts it
             case _:
                 self._shard(event)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from binascii import a2b_base64
 from collections.abc import Sequence
 
-from poller.admission import Violation
 from poller.arns import SourceKind, source_kind
 from poller.records import Record
+from poller.rules.admission import Violation
 from poller.rules.glance import Glance
 from poller.rules.json_text import parsed
 from poller.rules.matchers import PatternError

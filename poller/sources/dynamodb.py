@@ -12,7 +12,6 @@ from msgspec.json import encode
 
 from poller.aws import Aws
 from poller.aws_errors import translated
-from poller.errors import Unavailable
 from poller.model import Listing, Position, Shard, ShardId
 from poller.ports import Clock, Observer, Room, all_room
 from poller.records import Page, Record, RenderedRecord
@@ -20,7 +19,7 @@ from poller.repeating import RepeatedCall
 from poller.rules.pacing import DYNAMODB
 from poller.sources.dynamodb_pass_through import PassThrough
 from poller.sources.event_json import epoch_seconds, json_bytes, sequence_number, text
-from poller.sources.known_shards import KnownShards, patiently
+from poller.sources.known_shards import KnownShards, every_page
 from poller.sources.polling import Answer, ShardPolling
 
 RETENTION_SECONDS = 24 * 3600.0
@@ -129,19 +128,8 @@ class DynamoDBSource:
         return await self._aws.client("dynamodbstreams", self._region)
 
     async def _list_shards(self) -> Sequence[Shard]:
-        """Every page of up to 100 shards; what one page says of a shard twice, the later word holds."""
-        shards: dict[ShardId, Shard] = {}
-        last: str | None = None
-        lasts: set[str] = set()
-        while True:
-            page, following = await patiently(lambda last=last: self._shards_page(last), self._random)  # type: ignore[misc]
-            shards.update((shard.id, shard) for shard in page)
-            if following is None:
-                return tuple(shards.values())
-            if following in lasts:
-                raise Unavailable(f"the shards of {self._arn} are listed in a circle")
-            lasts.add(following)
-            last = following
+        """Every page of up to 100 shards; of a shard that is listed twice the later word holds (`KnownShards`)."""
+        return await every_page(self._shards_page, self._random, of=self._arn)
 
     async def _shards_page(self, last: str | None) -> tuple[list[Shard], str | None]:
         await anyio.sleep(max(0.0, self._describe_at - anyio.current_time()))

@@ -29,7 +29,7 @@ from poller.rules.pacing import KINESIS, KINESIS_BYTES_PER_SECOND, counted_bytes
 from poller.sources.event_json import epoch_seconds, number, sequence_number, text
 from poller.sources.kinesis_pass_through import PassThrough
 from poller.sources.kinesis_records import AGGREGATES_BEGIN, RecordForm, aggregated
-from poller.sources.known_shards import KnownShards, patiently
+from poller.sources.known_shards import KnownShards, every_page, patiently
 from poller.sources.polling import Answer, ShardPolling
 
 _RECORDS_MAX = 10_000
@@ -196,24 +196,10 @@ class KinesisSource:
         """Every page; from the first one again if a token expired, which it does after 300 s (R-KIN-2)."""
         for _ in range(_PAGING_RESTARTS):
             try:
-                return await self._all_pages()
+                return await every_page(self._shards_page, self._random, of=self._arn)
             except Expired as problem:
                 expired = problem
         raise Unavailable(str(expired)) from expired
-
-    async def _all_pages(self) -> Sequence[Shard]:
-        shards: list[Shard] = []
-        token: str | None = None
-        tokens: set[str] = set()
-        while True:
-            page, following = await patiently(lambda token=token: self._shards_page(token), self._random)  # type: ignore[misc]
-            shards += page
-            if following is None:
-                return shards
-            if following in tokens:
-                raise Unavailable(f"the shards of {self._arn} are listed in a circle")
-            tokens.add(following)
-            token = following
 
     async def _shards_page(self, token: str | None) -> tuple[list[Shard], str | None]:
         """One page of up to 1,000 shards.

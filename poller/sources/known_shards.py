@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from random import Random
 from typing import TypeVar
 
@@ -55,6 +56,26 @@ class KnownShards:
             return True
         found = await self.find(shard)
         return found is not None and found.closed
+
+
+async def every_page(
+    page: Callable[[str | None], Awaitable[tuple[Sequence[Shard], str | None]]], random: Random, *, of: str
+) -> list[Shard]:
+    """All pages of the listing of stream ``of``: ``page`` gives the one at a token, and the token of the next one.
+
+    Raises `Unavailable` if they go in a circle, and what ``page`` raises.
+    """
+    shards: list[Shard] = []
+    tokens: set[str] = set()
+    token: str | None = None
+    while True:
+        more, token = await patiently(partial(page, token), random)
+        shards += more
+        if token is None:
+            return shards
+        if token in tokens:
+            raise Unavailable(f"the shards of {of} are listed in a circle")
+        tokens.add(token)
 
 
 async def patiently(call: Callable[[], Awaitable[T]], random: Random) -> T:

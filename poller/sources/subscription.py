@@ -50,7 +50,7 @@ class Subscriber:
     async def subscribe(self, shard: ShardId, start: Mapping[str, object]) -> Subscription:
         """An accepted call; ``start`` is its StartingPosition. Close what it gives.
 
-        Raises `Unavailable` or one of its kinds in `poller.aws`, or `SourceGone`.
+        Raises `Unavailable` or one of its kinds in `poller.aws_errors`, or `SourceGone`.
         """
         doing = f"subscribe to {shard} of {self._arn}"
         question = {"ConsumerARN": self._arn, "ShardId": shard, "StartingPosition": start}
@@ -163,7 +163,7 @@ async def _error(response: httpx.Response, output: Any) -> ClientError:
 
 @contextmanager
 def _wire_translated(doing: str) -> Iterator[None]:
-    """As `poller.aws.translated`, and for the errors of what the SDK does not do here."""
+    """As `poller.aws_errors.translated`, and for the errors of what the SDK does not do here."""
     try:
         with translated(doing):
             yield

@@ -31,22 +31,13 @@ from poller.targets.context import LambdaContext
 
 Handler = Callable[[object, LambdaContext], object]
 
-_FAILURES = (Exception, SystemExit)
-"""What user code may raise where it is only looked at."""
-
-_ENDINGS = BaseException
-"""What a handler may raise: some libraries derive their time-outs from it, that no handler catches them by mistake.
-
-It would end the sandbox in Lambda, as a `sys.exit` does, and here ends the attempt alone.
-"""
-
 
 def load_handler(text: str) -> Handler:
     """The function that ``package.module:function`` names. Raises `ConfigError`, saying why, if it cannot be had."""
     module, _, path = text.partition(":")
     try:
         found: object = import_module(module)
-    except _FAILURES as error:  # user code, which may do anything when it is imported
+    except (Exception, SystemExit) as error:  # user code, which may do anything when it is imported
         where = f"looked in {os.getcwd()} and in the installed packages"
         raise ConfigError((f"handler {text!r} cannot be imported: {describe(error)}; {where}",)) from error
     for name in path.split("."):
@@ -100,7 +91,9 @@ class PythonTarget:
         except anyio.get_cancelled_exc_class():
             await checkpoint_if_cancelled()  # goes on raising if it was us
             return FunctionFailed("the handler cancelled itself")
-        except _ENDINGS as error:
+        except BaseException as error:
+            # Some libraries derive their time-outs from it, so that no handler catches them by mistake. In Lambda it
+            # would end the sandbox, as a `sys.exit` does, and here ends the attempt alone.
             return FunctionFailed(describe(error))
 
 
@@ -110,7 +103,7 @@ def describe(error: BaseException) -> str:
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
     try:
         said = in_short(str(error))
-    except _FAILURES as another:  # user code again
+    except (Exception, SystemExit) as another:  # user code again
         said = f"(its text cannot be had: {type(another).__name__})"
     return f"{type(error).__name__}: {said}{place}"
 

@@ -9,9 +9,9 @@ import pytest
 from botocore.parsers import create_parser
 from botocore.session import get_session
 
-from poller.admission import Request, build, violations
 from poller.api.configuration import configuration
 from poller.mapping import MappingStatus, State
+from poller.rules.admission import Request, build, violations
 
 RECORDED = """\
 {"UUID":"9aa4595f-ae00-42a3-a7ea-ea643e9e0325","StartingPosition":"TRIM_HORIZON","BatchSize":100,

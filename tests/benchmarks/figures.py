@@ -12,7 +12,7 @@ from math import log2
 class Figure:
     """``value`` of ``what``; ``least`` and ``most`` are its limits, ``None`` for one that is only told.
 
-    ``peer``: what it is compared with; ``detail``: what it was made of, in words.
+    ``detail``: what it was made of, in words.
     """
 
     what: str
@@ -29,8 +29,12 @@ class Figure:
     @property
     def limit(self) -> str:
         if self.least is not None:
-            return f"at least {self.least:g}"
-        return f"at most {self.most:g}" if self.most is not None else ""
+            return f"at least {_told(self.least)}"
+        return f"at most {_told(self.most)}" if self.most is not None else ""
+
+    @property
+    def told(self) -> str:
+        return f"{_told(self.value)} {self.unit}".rstrip()
 
 
 def table(figures: Sequence[Figure]) -> str:
@@ -38,7 +42,7 @@ def table(figures: Sequence[Figure]) -> str:
     lines = ["| what | figure | wanted | | made of |", "|---|---|---|---|---|"]
     for each in figures:
         mark = "" if not each.limit else "met" if each.met else "**missed**"
-        lines.append(f"| {each.what} | {each.value:.3g} {each.unit} | {each.limit} | {mark} | {each.detail} |")
+        lines.append(f"| {each.what} | {each.told} | {each.limit} | {mark} | {each.detail} |")
     return "\n".join(lines) + "\n"
 
 
@@ -62,10 +66,15 @@ def plot(figures: Sequence[Figure], title: str) -> str:
         parts += [
             f'<text x="{_LEFT - 8}" y="{top + 13}" text-anchor="end">{escape(each.what)}</text>',
             f'<rect x="{left:.0f}" y="{top}" width="{max(1, abs(length)):.0f}" height="18" fill="{colour}"/>',
-            f'<text x="{left + abs(length) + 6:.0f}" y="{top + 13}">{each.value:.3g} {escape(each.unit)}</text>',
+            f'<text x="{left + abs(length) + 6:.0f}" y="{top + 13}">{escape(each.told)}</text>',
         ]
     parts.append(f'<line x1="{middle}" y1="28" x2="{middle}" y2="{height - 10}" stroke="#333"/>')
     return "\n".join([*parts, "</svg>", ""])
+
+
+def _told(value: float) -> str:
+    """In three digits that count, as nobody reads 2.15e+03."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _doublings(figure: Figure) -> float:

@@ -154,7 +154,7 @@ def test_figures_are_told_with_their_limits():
     lines = table(FIGURES).splitlines()
     assert lines[2] == "| fast enough | 9 × | at least 8 | met | 1 against 9 |"
     assert lines[3] == "| too slow & late | 200 ms | at most 100 | **missed** |  |"
-    assert lines[4] == "| only told | 3  |  |  |  |"
+    assert lines[4] == "| only told | 3 |  |  |  |"
 
 
 def test_the_plot_is_a_picture_of_those_with_limits():

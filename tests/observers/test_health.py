@@ -47,7 +47,7 @@ def test_a_worker_is_ready_when_every_mapping_has_listed_its_shards_until_it_dra
 
 def test_a_loop_that_no_longer_comes_round_is_not_alive(health, clock):
     assert health.live().good
-    health.tick(0.0)
+    health.tick()
     clock.time += 29
     assert health.live().good
     clock.time += 2

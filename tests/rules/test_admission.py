@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from poller.admission import Request, already_exists, build, violations
 from poller.arns import SourceKind, source_kind, source_name
 from poller.mapping import PAYLOAD_BYTES_MAX, BatchPolicy, FailurePolicy, mapping_id
+from poller.rules.admission import Request, already_exists, build, violations
 
 NOW = 1_789_808_133.339
 KINESIS = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"

@@ -69,7 +69,6 @@ class Days(World):
         gc.collect()
         modules = [str(type(each).__module__) for each in gc.get_objects()]
         alive = Counter(f"objects of {module}" for module in modules if module.startswith("poller"))
-        alive["objects of poller.model"] -= sum(len(shard.records) for shard in self.stream.shards.values())
         alive["tasks"] = len(asyncio.all_tasks())
         alive["rows"] = len(self.shared.all())
         return alive

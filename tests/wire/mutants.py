@@ -83,7 +83,7 @@ def first_page_of_list_shards_only(patch):
         page, _ = await self._shards_page(None)
         return page
 
-    patch.setattr(KinesisSource, "_all_pages", first)
+    patch.setattr(KinesisSource, "_list_shards", first)
 
 
 def first_page_of_describe_stream_only(patch):
