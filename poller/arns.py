@@ -43,8 +43,9 @@ _DESTINATIONS = {
     ),
 }
 _FUNCTION = re.compile(
-    r"(?:arn:(?P<partition>aws[a-zA-Z-]*)?:lambda:)?(?:(?P<region>[a-z]+(?:-[a-z]+)+-[0-9]):)?(?:(?P<account>[0-9]{12}):)?"
-    r"(?:function:)?(?P<name>.+)"
+    r"(?:arn:(?P<partition>aws[a-zA-Z-]*)?:lambda:)?"
+    r"(?:(?P<region>[a-z]+(?:-[a-z]+)+-[0-9]):(?=[0-9]{12}:|function:))?"  # else it is a name, as order-handler-1:live
+    r"(?:(?P<account>[0-9]{12}):)?(?:function:)?(?P<name>.+)"
 )
 
 

@@ -130,7 +130,8 @@ class FailureReport:
     """What was given up, for a destination; `poller.rules.failure_document` gives it Lambda's form.
 
     ``id`` is a UUID of its own; ``at``: epoch seconds; ``response`` is ``None`` where Lambda gives none (R-DEST-24).
-    ``records`` are empty for a ``closing``; ``window`` is the one of the records. ``payload`` is the whole event.
+    ``request_id`` is that of the last attempt, as the target named it if it did (R-INV-5). ``records`` are empty for a
+    ``closing``; ``window`` is the one of the records. ``payload`` is the whole event.
     """
 
     id: str

@@ -33,6 +33,7 @@ from poller.records import Record
 from poller.rules import windows
 from poller.rules.envelope import TAIL, payload_bytes, render, size_bytes, window_tail
 from poller.rules.failure import expire, judge, seconds_to_expiry
+from poller.rules.partial_response import with_failures_understood
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Delivery:
                 await self._settle(attempt)
             for rest in reversed(attempt.verdict.pending):
                 unchanged = len(rest.records) == len(chunk.records)
-                pending.append((rest, request_id if unchanged else self._new_id()))
+                pending.append((rest, attempt.request_id if unchanged else self._new_id()))
             window = self._window
             if window is not None and windows.grown_too_large(window) and chunk.closing is None:
                 early = Closing(window, self._here.clock.now(), early=True)  # at once, before the rest (R-WIN-10)
@@ -106,7 +107,7 @@ class Delivery:
         outcome = await self._invoke(chunk, request_id)
         verdict = judge(chunk, outcome, self._wiring.policy, self._here.random.random())
         problem, name = "" if isinstance(outcome, Succeeded) else outcome.error, _name(outcome, verdict)
-        attempt = Attempt(chunk, request_id, outcome, verdict, problem or name)
+        attempt = Attempt(chunk, _answered_id(outcome) or request_id, outcome, verdict, problem or name)
         self._tell_attempt(attempt, name, problem, started, started_at)
         return attempt
 
@@ -117,7 +118,11 @@ class Delivery:
         if size > most:  # never reaches the function, yet counts (R-BATCH-7)
             return PayloadTooLarge(f"the event has {size} bytes, {most} are allowed")
         outcome = await self._wiring.target.invoke(invocation)
-        return outcome if self._window is None else windows.with_state(outcome)
+        if self._window is not None:
+            outcome = windows.with_state(outcome)
+        if self._wiring.policy.report_item_failures and chunk.closing is None:
+            outcome = with_failures_understood(outcome, [record.sequence_number for record in chunk.records])
+        return outcome
 
     def _tail(self, closing: Closing | None) -> bytes:
         if self._window is None:
@@ -243,6 +248,11 @@ def _bounds(records: tuple[Record, ...]) -> tuple[SequenceNumber, SequenceNumber
     if not records:
         return SequenceNumber(""), SequenceNumber("")
     return records[0].sequence_number, records[-1].sequence_number
+
+
+def _answered_id(outcome: Outcome) -> str:
+    """The name that the target gave to the request, as Lambda does; empty if it gave none (R-INV-5)."""
+    return outcome.response.request_id if isinstance(outcome, Succeeded | FunctionFailed) else ""
 
 
 def _name(outcome: Outcome, verdict: Verdict) -> str:

@@ -119,6 +119,7 @@ class Lane:
             closing = self._windows.closing(self._batcher.head, self._front, self._clock.now())
             if closing is not None:
                 await self._delivery.deliver(Chunk((), closing=closing), scope)
+                self._batcher.reopen(anyio.current_time())
                 continue
             self._windows.fit(self._batcher)
             over = self._front.ended and not self.is_behind

@@ -47,9 +47,10 @@ def expire(chunk: Chunk, now: float, policy: FailurePolicy, retention_seconds: f
     """The verdict on leading records that are too old; ``None`` if the chunk may be invoked (R-AGE-2, R-AGE-3).
 
     ``now`` is epoch seconds. What is left gets a fresh identity (R-AGE-8). Retention only ends *retries*
-    (R-RETRY-8): a record that was read in time but never tried is still delivered.
+    (R-RETRY-8): a record that was read in time but never tried is still delivered. The closing of a window, which no
+    stream keeps, it does not end (R-WIN-12).
     """
-    tried = chunk.attempts + chunk.refusals > 0
+    tried = chunk.attempts + chunk.refusals > 0 and chunk.closing is None
     for limit, condition in (
         (policy.age_seconds_max, Condition.RECORD_AGE_EXCEEDED),
         (retention_seconds if tried else None, Condition.RETENTION_EXPIRED),
@@ -68,7 +69,8 @@ def expire(chunk: Chunk, now: float, policy: FailurePolicy, retention_seconds: f
 
 def seconds_to_expiry(chunk: Chunk, now: float, policy: FailurePolicy, retention_seconds: float | None) -> float:
     """How long the head of a chunk may still wait, so that no pause outlasts its expiry; ``inf`` without a limit."""
-    limits = [limit for limit in (policy.age_seconds_max, retention_seconds) if limit is not None]
+    kept_seconds = None if chunk.closing is not None else retention_seconds
+    limits = [limit for limit in (policy.age_seconds_max, kept_seconds) if limit is not None]
     if not limits:
         return float("inf")
     return max(0.0, _arrivals(chunk)[0] + min(limits) - now)

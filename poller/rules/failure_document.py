@@ -41,10 +41,8 @@ def object_key(report: FailureReport) -> str:
 
 
 def _request(report: FailureReport) -> dict[str, object]:
-    """The request is the one that the target answered, if it gave it a name of its own (R-INV-5)."""
-    answered = report.response.request_id if report.response is not None else ""
     return {
-        "requestId": answered or report.request_id,
+        "requestId": report.request_id,
         "functionArn": report.function_arn,
         "condition": report.condition.value,
         "approximateInvokeCount": report.attempts,

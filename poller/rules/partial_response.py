@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from poller.invocation import FunctionFailed, Outcome, Succeeded
 from poller.model import SequenceNumber
 
 
@@ -18,29 +19,48 @@ def first_failure(answer: bytes, sequence_numbers: Sequence[SequenceNumber]) -> 
     ``sequence_numbers`` are those of the batch, in order. Inner records of an aggregate have one number, which means
     the first of them (R-KPL-3). 0 also stands for an answer that fails the whole batch.
     """
-    if not answer.strip():
-        return None
     try:
-        said = json.loads(answer)
+        return min(_failures(answer, sequence_numbers), default=None)
     except (ValueError, RecursionError):
         return 0
-    if isinstance(said, list):
-        return 0 if said else None
-    if not isinstance(said, dict):
-        return None
-    failures = said.get("batchItemFailures")
-    if failures is None or failures == []:
-        return None
+
+
+def with_failures_understood(outcome: Outcome, sequence_numbers: Sequence[SequenceNumber]) -> Outcome:
+    """An answer that cannot be understood is a failed invocation, and its error says what is wrong with it (R-PBR-3).
+
+    One that can says ``OK`` as last result, even if the first record of the batch failed (R-PBR-9).
+    """
+    if not isinstance(outcome, Succeeded):
+        return outcome
+    try:
+        _failures(outcome.answer, sequence_numbers)
+    except (ValueError, RecursionError) as error:
+        return FunctionFailed(f"the answer's batchItemFailures cannot be used: {error}", outcome.response)
+    return outcome
+
+
+def _failures(answer: bytes, sequence_numbers: Sequence[SequenceNumber]) -> list[int]:
+    """The indices of the records that failed. Raises `ValueError` or `RecursionError` if the answer tells none."""
+    said = json.loads(answer) if answer.strip() else None
+    if isinstance(said, list) and said:
+        raise ValueError("the answer is a list")
+    failures = said.get("batchItemFailures") if isinstance(said, dict) else None
+    if failures is None:
+        return []
     if not isinstance(failures, list):
-        return 0
+        raise ValueError("they are not a list")
+    if not failures:
+        return []
     places: dict[SequenceNumber, int] = {}
     for index, number in enumerate(sequence_numbers):
         places.setdefault(number, index)
-    named = [places.get(_identifier(failure)) for failure in failures]
     # One identifier that is not of this batch puts the whole answer in doubt (R-PBR-3).
-    return min(0 if index is None else index for index in named)
+    return [_place(failure, places) for failure in failures]
 
 
-def _identifier(failure: object) -> SequenceNumber:
+def _place(failure: object, places: dict[SequenceNumber, int]) -> int:
     identifier = failure.get("itemIdentifier") if isinstance(failure, dict) else None
-    return SequenceNumber(identifier if isinstance(identifier, str) else "")
+    place = places.get(SequenceNumber(identifier)) if isinstance(identifier, str) else None
+    if place is None:
+        raise ValueError(f"{json.dumps(failure)[:100]} names no record of the batch")
+    return place

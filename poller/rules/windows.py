@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from poller.invocation import Chunk, Closing, Condition, FunctionFailed, Outcome, Succeeded, Verdict
+from poller.invocation import Chunk, Closing, Condition, FunctionFailed, Outcome, PayloadTooLarge, Succeeded, Verdict
 from poller.model import Window
 from poller.records import Record
 
@@ -68,7 +68,8 @@ def following(window: Window, chunk: Chunk, outcome: Outcome | None, verdict: Ve
         if verdict.pending:
             return window
         return replace(window, state=b"{}") if chunk.closing.early else Window(window.end, window.end)
-    invoked = bool(verdict.settled) or verdict.condition is Condition.RETRY_ATTEMPTS_EXHAUSTED
+    exhausted = verdict.condition is Condition.RETRY_ATTEMPTS_EXHAUSTED
+    invoked = bool(verdict.settled) or (exhausted and not isinstance(outcome, PayloadTooLarge))
     state = _state(outcome.answer) if verdict.settled and isinstance(outcome, Succeeded) else None
     return replace(window, state=state or window.state, opened=window.opened or invoked)
 
@@ -78,7 +79,14 @@ def _state(answer: bytes) -> bytes | None:
     try:
         said = json.loads(answer)
         state = said.get("state") if isinstance(said, dict) else None
-        text = json.dumps(state, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        return None if state is None else text.encode()
+        return None if state is None else _compact(state)
     except (ValueError, RecursionError):  # no JSON, or nothing that JSON could say again
         return None
+
+
+def _compact(state: object) -> bytes:
+    text = json.dumps(state, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can spell and UTF-8 cannot
+        return json.dumps(state, separators=(",", ":"), allow_nan=False).encode()

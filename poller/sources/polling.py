@@ -128,8 +128,9 @@ class ShardPolling:
         except PositionLost as problem:
             if self._read_to.position.sequence_number is not None:
                 raise
-            # There is nothing older to go to: the oldest record went while it was fetched.
+            # There is nothing older to go to: the oldest record went while it was fetched, or what was left out did.
             self._iterator = None
+            self._read_to.start_anew()
             self._failed(Unavailable(str(problem)))
         else:
             return await self._page(answer)
@@ -140,7 +141,7 @@ class ShardPolling:
             self._iterator = None  # the consumer held us so long that it is about to expire (R-KIN-3)
         if self._iterator is None:
             try:
-                self._iterator = await self._calls.iterator(self._shard, self._read_to.position)
+                self._iterator = await self._calls.iterator(self._shard, self._read_to.iterator_at)
             except BadArgument as problem:  # no place in this shard, and it will never be one
                 raise PositionLost(str(problem)) from problem
             self._iterator_at = self._asked_at

@@ -14,12 +14,22 @@ class ReadTo:
     """A ``position`` in a shard that moves over what is read.
 
     Records that arrived before ``skip_before`` (epoch seconds) are left out until the first one that did not. Until
-    then the position stays: if it moved and were lost, who begins anew would not know what to leave out.
+    then the position stays: if it moved and were lost, who begins anew would not know what to leave out. Only
+    ``iterator_at``, where an iterator is to begin, moves over them.
     """
 
     def __init__(self, position: Position, skip_before: float | None = None) -> None:
         self.position = position
         self._skip_before = skip_before
+        self._left_out_to: Position | None = None
+
+    @property
+    def iterator_at(self) -> Position:
+        return self.position if self._left_out_to is None else self._left_out_to
+
+    def start_anew(self) -> None:
+        """What was left out last is no longer there to begin behind it."""
+        self._left_out_to = None
 
     def unread(self, records: Sequence[Record]) -> tuple[Record, ...]:
         """Those behind the position, in order; it moves over them all, unless all are left out.
@@ -42,8 +52,12 @@ class ReadTo:
                 continue
             self._skip_before = None
             unread.append(record)
-        if newest is not None and self._skip_before is None:
-            self.position = newest.position
+        if newest is None:
+            return ()
+        if self._skip_before is None:
+            self.position, self._left_out_to = newest.position, None
+        else:
+            self._left_out_to = newest.position
         return tuple(unread)
 
     def beyond(self, reached: Position | None) -> Position | None:

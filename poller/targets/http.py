@@ -68,17 +68,17 @@ async def _outcome(response: aiohttp.ClientResponse) -> Outcome:
         flaw = str(problem)
     said = in_short(body) or flaw
     in_words = f"HTTP {status}: {said}" if said else f"HTTP {status}"
+    version = in_short(headers.get("X-Amz-Executed-Version", "")) or "$LATEST"
+    kind = in_short(headers["X-Amz-Function-Error"]) if "X-Amz-Function-Error" in headers else None
+    failed = Response(status, version, kind or "Unhandled")
+    if kind is not None:  # whatever the status: it says that the function was reached
+        return FunctionFailed(": ".join(part for part in (kind, said) if part), failed)
     if status in (429, 503):
         return NotInvoked(in_words, retry_after_seconds(headers))
     if status == 413:
         return PayloadTooLarge(in_words)
-    version = in_short(headers.get("X-Amz-Executed-Version", "")) or "$LATEST"
-    kind = in_short(headers["X-Amz-Function-Error"]) if "X-Amz-Function-Error" in headers else None
-    failed = Response(status, version, kind or "Unhandled")
     if not 200 <= status < 300:
         return FunctionFailed(in_words, failed)
-    if kind is not None:
-        return FunctionFailed(": ".join(part for part in (kind, said) if part), failed)
     if flaw:
         return FunctionFailed(flaw, failed)
     return Succeeded(body, Response(status, version))

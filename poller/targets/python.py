@@ -24,7 +24,7 @@ from anyio import from_thread
 from anyio.lowlevel import checkpoint_if_cancelled, current_token
 
 from poller.errors import ConfigError
-from poller.invocation import FunctionFailed, Invocation, Outcome, Succeeded
+from poller.invocation import FunctionFailed, Invocation, NotInvoked, Outcome, Succeeded
 from poller.rules.envelope import event
 from poller.targets.answers import ANSWER_BYTES_MAX, TOO_LARGE, in_short
 from poller.targets.context import LambdaContext
@@ -47,6 +47,10 @@ def load_handler(text: str) -> Handler:
             (f"handler {text!r}: {module} has no function {path!r}; name one that takes (event, context)",)
         )
     return found
+
+
+class _NotStarted(Exception):
+    """There was no thread for the handler."""
 
 
 class PythonTarget:
@@ -91,6 +95,8 @@ class PythonTarget:
         except anyio.get_cancelled_exc_class():
             await checkpoint_if_cancelled()  # goes on raising if it was us
             return FunctionFailed("the handler cancelled itself")
+        except _NotStarted as error:
+            return NotInvoked(f"the handler could not be called: {error}")
         except BaseException as error:
             # Some libraries derive their time-outs from it, so that no handler catches them by mistake. In Lambda it
             # would end the sandbox, as a `sys.exit` does, and here ends the attempt alone.
@@ -132,7 +138,11 @@ async def _in_thread(handler: Handler, event: object, context: LambdaContext) ->
         with suppress(RuntimeError):  # the worker has ended meanwhile
             from_thread.run_sync(came_back.set, token=token)
 
-    threading.Thread(target=work, name=f"handler {context.aws_request_id}", daemon=True).start()
+    thread = threading.Thread(target=work, name=f"handler {context.aws_request_id}", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:  # as many as the system allows: it is not the handler that failed
+        raise _NotStarted(str(error)) from error
     await came_back.wait()
     if errors:
         raise errors.pop()  # kept here, it would be in a circle with this frame, and so would the event
@@ -140,11 +150,16 @@ async def _in_thread(handler: Handler, event: object, context: LambdaContext) ->
 
 
 def _serialised(answer: object) -> bytes:
-    """The answer as Lambda's runtime would send it. Raises `ValueError` or `TypeError` if JSON has no form for it."""
-    return json.dumps(answer, ensure_ascii=False, allow_nan=False, default=_plain).encode("utf-8", "surrogatepass")
+    """The answer as Lambda's runtime would send it: bytes as they are, and numbers that are none as Python spells them.
+
+    Raises `ValueError` or `TypeError` if JSON has no form for it.
+    """
+    if isinstance(answer, bytes):
+        return answer
+    return json.dumps(answer, ensure_ascii=False, default=_plain).encode("utf-8", "surrogatepass")
 
 
-def _plain(value: object) -> float:
+def _plain(value: object) -> int | float:
     if isinstance(value, Decimal):
-        return float(value)
+        return int(value) if value == value.to_integral_value() and value.as_tuple().exponent == 0 else float(value)
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")

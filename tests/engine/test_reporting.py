@@ -9,8 +9,8 @@ import pytest
 from poller.arns import DestinationKind
 from poller.engine import reporting
 from poller.errors import SourceGone, Unavailable
-from poller.events import CheckpointSaved, FailureSent, RecordsDiscarded
-from poller.invocation import PayloadTooLarge, Response, Succeeded
+from poller.events import BatchInvoked, CheckpointSaved, FailureSent, RecordsDiscarded
+from poller.invocation import FunctionFailed, PayloadTooLarge, Response, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy
 from tests.builders import STREAM, record, records
 from tests.engine.running import FUNCTION_ARN, names, poison, run
@@ -43,6 +43,21 @@ def test_a_report_has_all_that_a_document_needs():
     assert (lost.delivered, lost.request_id) == (True, report.request_id)
     (sent,) = seen.heard.of(FailureSent)
     assert (sent.destination, sent.records, sent.problem) == (DestinationKind.SQS, 3, "")
+
+
+def test_the_request_is_the_one_that_the_target_named_last():
+    """R-INV-5: also if the batch is given up for its age, or the last attempt got no answer."""
+    answers = [FunctionFailed("boom", Response(function_error="Unhandled", request_id="theirs"))]
+    for limits in ({"retries_max": 1}, {"age_seconds_max": 60.0}):
+        destination, script = ListDestination(), iter(answers)
+        seen = given_up(
+            destination, 1, answer=lambda batch, script=script: next(script, FunctionFailed("no answer")), **limits
+        )
+        (report,) = destination.reports
+        (lost,) = seen.heard.of(RecordsDiscarded)
+        told = [event.request_id for event in seen.heard.of(BatchInvoked)]
+        assert {report.request_id, lost.request_id, *told} == {"theirs"}
+        assert len(told) == len(seen.batches) > 1
 
 
 def test_a_declared_failure_is_reported_as_one():

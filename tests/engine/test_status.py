@@ -118,11 +118,15 @@ def test_a_mapping_rests_once_its_store_answers():
     assert store.tries == 3
 
 
+UNKNOWN = Succeeded(b'{"batchItemFailures":[{"itemIdentifier":"9"}]}')
+
+
 @pytest.mark.parametrize(
     ("answer", "policy", "result"),
     [
         (lambda batch: Succeeded(), FailurePolicy(), "OK"),
         (names(2), FailurePolicy(report_item_failures=True), "OK"),
+        (lambda batch: UNKNOWN, FailurePolicy(report_item_failures=True), "PROBLEM: Function call failed"),
         (poison(2), FailurePolicy(), "PROBLEM: Function call failed"),
     ],
 )

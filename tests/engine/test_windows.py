@@ -271,6 +271,21 @@ def test_records_of_a_later_window_complete_the_batch_before_them():
     assert target.calls() == [([1, 2], {}, False, False), ([], {"n": 2}, True, False)]
 
 
+def test_a_batching_window_begins_when_the_last_call_of_a_tumbling_window_is_over():
+    """R-BATCH-4."""
+
+    class Slow(Aggregator):
+        async def invoke(self, invocation):
+            said = await super().invoke(invocation)
+            await anyio.sleep(10 if self.events[-1]["isFinalInvokeForWindow"] else 0)
+            return said
+
+    target = Slow()
+    windowed(at(20, 31), target, seconds=60, batch=BatchPolicy(window_seconds=15.0))
+    assert [numbers for numbers, *_ in target.calls()] == [[1], [], [2]]
+    assert 25 <= target.moments[2] - target.moments[1] < 26
+
+
 def test_windows_that_are_switched_off_leave_no_trace_in_events():
     store = MemoryStore(VirtualClock())
     windowed(at(20), seconds=5, store=store)

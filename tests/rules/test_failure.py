@@ -272,5 +272,7 @@ def test_the_end_of_a_window_grows_old_from_when_it_is_due():
     chunk = Chunk((), attempts=3, closing=END)
     assert expire(chunk, EPOCH + 59, policy, None) is None
     assert seconds_to_expiry(chunk, EPOCH + 59, policy, None) == 1
+    assert expire(chunk, EPOCH + 100_000, FailurePolicy(), 86_400) is None  # no stream keeps it, and none drops it
+    assert seconds_to_expiry(chunk, EPOCH + 100_000, FailurePolicy(), 86_400) == float("inf")
     old = expire(chunk, EPOCH + 60, policy, None)
     assert (old.condition, old.attempts, old.pending, old.discarded) == (Condition.RECORD_AGE_EXCEEDED, 4, (), ())

@@ -141,14 +141,6 @@ def test_the_answer_of_an_endpoint_has_its_status():
     }
 
 
-def test_the_request_is_the_one_that_the_target_answered():
-    """R-INV-5: a target that names its requests is quoted, any other took the invocation's name."""
-    named = failure_report(request_id="ours", response=Response(request_id="theirs"))
-    assert read(named)[REQUEST]["requestId"] == "theirs"
-    assert read(failure_report(request_id="ours", response=Response()))[REQUEST]["requestId"] == "ours"
-    assert read(failure_report(request_id="ours", response=None))[REQUEST]["requestId"] == "ours"
-
-
 def test_function_and_stream_are_named_as_the_mapping_names_them():
     """R-DEST-21, R-DEST-26: with the qualifier, and with the consumer."""
     consumer = f"{STREAM}/consumer/fast:1700000000"

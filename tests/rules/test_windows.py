@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poller.invocation import Chunk, Closing, Condition, FunctionFailed, NotInvoked, Succeeded, Verdict
+from poller.invocation import Chunk, Closing, Condition, FunctionFailed, NotInvoked, PayloadTooLarge, Succeeded, Verdict
 from poller.model import ShardId, Window
 from poller.rules.envelope import frame_bytes, render, size_bytes, window_tail
 from poller.rules.windows import (
@@ -85,6 +85,7 @@ def test_a_closing_is_due_when_something_later_or_nothing_more_comes(window, hea
         (b'{"state":[1,2]}', True),
         (b'{"state":0}', True),
         (b'{"state":""}', True),
+        (b'{"state":"\\ud83d"}', True),
         (b'{"state":null}', False),
         (b'{"State":{}}', False),
         (b'{"state":NaN}', False),
@@ -121,6 +122,12 @@ SAID = Succeeded('{"state":{"größe": 2}}'.encode())
             FunctionFailed(""),
             Verdict(discarded=BATCH.records, condition=Condition.RETRY_ATTEMPTS_EXHAUSTED),
             ('{"n":1}', True),
+        ),
+        (
+            BATCH,
+            PayloadTooLarge(),
+            Verdict(discarded=BATCH.records, condition=Condition.RETRY_ATTEMPTS_EXHAUSTED),
+            ('{"n":1}', False),
         ),
         (
             BATCH,

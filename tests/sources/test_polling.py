@@ -315,7 +315,27 @@ def test_a_trim_among_the_records_that_are_left_out_is_no_loss_and_brings_none_o
     got, heard, _ = read(calls, position=Position.at_timestamp(EPOCH), skip_before=EPOCH)
     assert got == [3]
     assert [event.result for event in heard.of(Polled)][:4] == ["records", "error", "records", "records"]
-    assert set(calls.positions) == {str(Position.at_timestamp(EPOCH))}
+    assert calls.positions == [str(Position.at_timestamp(EPOCH))] * 2
+
+
+def test_a_closed_shard_of_records_that_are_all_left_out_comes_to_its_end():
+    """R-DDB-5, R-DDB-10: else its children would wait until its records are trimmed."""
+    early = [Answer((record(number, arrived_at=EPOCH - 10),), "next") for number in (1, 2)]
+    last = Answer((record(3, arrived_at=EPOCH - 10),), None)
+    closed = (Shard(SHARD, closed=True),)
+    calls = ScriptedCalls(*early, last, answer(iterator=None), answer(iterator=None), listed=closed)
+    got, _, ended = read(calls, pace=DYNAMODB, position=Position.at_timestamp(EPOCH), skip_before=EPOCH)
+    assert (got, ended) == ([], True)
+    assert calls.positions[:2] == [str(Position.at_timestamp(EPOCH)), "AFTER:3"]
+
+
+def test_an_iterator_behind_what_was_left_out_that_is_refused_begins_anew():
+    """R-DDB-6: what was left out last has been trimmed meanwhile; it was not wanted."""
+    page = Answer((record(1, arrived_at=EPOCH - 10),), "next")
+    calls = ScriptedCalls(page, Expired("expired"), PositionLost("trimmed"), page, answer(2))
+    got, _, _ = read(calls, pace=DYNAMODB, position=Position.at_timestamp(EPOCH), skip_before=EPOCH)
+    assert got == [2]
+    assert calls.positions == [str(Position.at_timestamp(EPOCH)), "AFTER:1", str(Position.at_timestamp(EPOCH))]
 
 
 def aggregate(number, *indices):

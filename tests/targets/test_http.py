@@ -48,6 +48,7 @@ async def test_the_event_is_posted_as_json_with_its_request_id():
         (200, {}, Succeeded),
         (204, {}, Succeeded),
         (200, {"X-Amz-Function-Error": "Unhandled"}, FunctionFailed),
+        (503, {"X-Amz-Function-Error": "Unhandled"}, FunctionFailed),
         (302, {"Location": "/elsewhere"}, FunctionFailed),
         (400, {}, FunctionFailed),
         (404, {}, FunctionFailed),

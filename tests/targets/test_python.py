@@ -16,7 +16,7 @@ import anyio.lowlevel
 import pytest
 
 from poller.errors import ConfigError
-from poller.invocation import UNHANDLED, FunctionFailed, Response, Succeeded
+from poller.invocation import UNHANDLED, FunctionFailed, NotInvoked, Response, Succeeded
 from poller.rules.partial_response import first_failure
 from poller.targets.answers import ANSWER_BYTES_MAX
 from poller.targets.python import PythonTarget, load_handler
@@ -185,7 +185,6 @@ class Callable:
         (raises_at_length, r"^ValueError: x{300}\.\.\. \(test_python.py:\d+ in raises_at_length\)$"),
         (nested, "RecursionError"),
         (lambda event, context: {1, 2}, "Object of type set is not JSON serializable"),
-        (lambda event, context: float("nan"), "not JSON compliant"),
         (lambda event: None, "TypeError"),
     ],
 )
@@ -253,6 +252,21 @@ async def test_an_answer_may_hold_what_lambda_can_serialise():
     assert await invoke(lambda event, context: {"n": Decimal("1.5"), "t": "ü"}) == Succeeded(
         '{"n": 1.5, "t": "ü"}'.encode()
     )
+    assert await invoke(lambda event, context: [Decimal(5), float("nan")]) == Succeeded(b"[5, NaN]")
+    assert await invoke(lambda event, context: b"packed") == Succeeded(b"packed")
+
+
+async def test_a_thread_that_cannot_be_started_is_no_attempt(monkeypatch):
+    """R-INV-1, R-INV-2: the handler was never called."""
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    called = []
+    outcome = await invoke(lambda event, context: called.append(event))
+    assert outcome == NotInvoked("the handler could not be called: can't start new thread")
+    assert not called
 
 
 async def test_a_decorated_coroutine_is_awaited():
