@@ -54,13 +54,16 @@ _NOT_FOR_STREAMS = (
     "document_db_event_source_config",
     "provisioned_poller_config",
     "queues",
-    "scaling_config",
     "self_managed_event_source",
     "self_managed_kafka_event_source_config",
     "source_access_configurations",
     "topics",
 )
-_REFUSED = _NOT_NEEDED | dict.fromkeys(_NOT_FOR_STREAMS, "not a setting for Kinesis or DynamoDB streams")
+_REFUSED = (
+    _NOT_NEEDED
+    | dict.fromkeys(_NOT_FOR_STREAMS, "not a setting for Kinesis or DynamoDB streams")
+    | {"scaling_config": "Unsupported ScalingConfig parameter for given event source mapping type."}  # R-VAL-17
+)
 _EPOCH_TEXT = re.compile(r"\d{9,11}(\.\d+)?")
 _EPOCH_MAX = 253_402_300_799  # the end of the year 9999, as far as a datetime goes
 _TIMESTAMP_ADVICE = "write 2026-01-31T12:00:00Z, or epoch seconds"

@@ -204,12 +204,14 @@ class ShardsListed:
 class MappingTroubled:
     """The mapping as a whole cannot go on for now (stream gone, no permission, store away); it tries again.
 
-    ``said`` is the service's own text about the stream, empty if it is not the stream that is in trouble.
+    ``said`` is the service's own text about the stream, empty if it is not the stream that is in trouble. ``listing``:
+    its shards could not be listed.
     """
 
     mapping: str
     problem: str
     said: str = ""
+    listing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

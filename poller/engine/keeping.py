@@ -7,7 +7,7 @@ from dataclasses import replace
 import anyio
 
 from poller.errors import Unavailable
-from poller.events import Event, MappingChanged, MappingTroubled
+from poller.events import Event, MappingChanged, MappingTroubled, Polled, ShardsListed
 from poller.mapping import NOTHING_PROCESSED, EventSourceMapping, MappingStatus
 from poller.ports import Clock, Observer, Store
 from poller.rules.lifecycle import heard, settled, started
@@ -30,8 +30,18 @@ class StatusKeeper:
         self._status = started(None, mapping, clock.now())
         self._kept: MappingStatus | None = None
         self._begun = False
+        self._unlisted = False
 
     def hear(self, event: Event) -> None:
+        match event:
+            case MappingTroubled(listing=True):
+                self._unlisted = True
+            case ShardsListed():
+                self._unlisted = False
+            case Polled() if self._unlisted:
+                return  # shards that are known can be read, but not those that come
+            case _:
+                pass
         self._status = heard(self._status, event)
 
     async def keep(self, *, settles: bool) -> None:

@@ -128,7 +128,7 @@ class Supervisor:
         await self._status.keep(settles=self._listing is not None)
 
     async def _look(self, shards: TaskGroup) -> None:
-        if anyio.current_time() >= self._list_at and not await self._contained(self._list, self._tell_trouble):
+        if anyio.current_time() >= self._list_at and not await self._contained(self._list, self._tell_listing):
             rest = self._listing_rests.begin("", anyio.current_time(), self._random.random())
             self._list_at = anyio.current_time() + min(rest, self._times.list_every)
         if self._listing is None:
@@ -154,7 +154,8 @@ class Supervisor:
         old = lineage.of_another_stream(known, self._stream_created_at)
         rows = [row for row in known if row not in old]
         new = lineage.unknown(listing, rows)
-        starts = [(each, lineage.starting_checkpoint(each, self._mapping, at, first_start=not known)) for each in new]
+        first = not known and self._listing is None  # what follows a listing without shards came later
+        starts = [(each, lineage.starting_checkpoint(each, self._mapping, at, first_start=first)) for each in new]
         for row in old:
             if row.shard in self._held:
                 self._held[row.shard].scope.stop(0)
@@ -251,11 +252,14 @@ class Supervisor:
             return False
         return True
 
-    def _tell_trouble(self, error: Exception) -> None:
+    def _tell_listing(self, error: Exception) -> None:
+        self._tell_trouble(error, listing=True)
+
+    def _tell_trouble(self, error: Exception, *, listing: bool = False) -> None:
         known = isinstance(error, Unavailable | SourceGone)
         problem = str(error) if known else "".join(traceback.format_exception(error))
         said = error.said if isinstance(error, SourceGone) else ""
-        self._observer(MappingTroubled(self._mapping.name, problem, said))
+        self._observer(MappingTroubled(self._mapping.name, problem, said, listing))
 
     def _tell_shard(self, shard: ShardId, error: Exception) -> None:
         match error:

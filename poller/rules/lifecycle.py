@@ -19,8 +19,9 @@ problem besides can be told by its first words (`heard`)::
     OK
     PROBLEM: Function call failed
     PROBLEM: Function call failed: why      the function was not reached (R-STATE-9)
-    PROBLEM: Polling failed: why            no answer of the stream, or the store is away; ended by a listing
-    PROBLEM: what the stream answered       R-STATE-6, R-STATE-10; ended by reading
+    PROBLEM: Polling failed: why            no answer of the stream, the store is away, or an unforeseen error;
+                                            ended by a listing
+    PROBLEM: what the stream answered       R-STATE-6, R-STATE-10; ended by reading, if the shards can be listed
 
 What Lambda shows when reading goes on after a trouble is not known. Here it is "No records processed", which is true
 until the next batch, and needs no memory of what was before, so that it comes out right after a restart too.
@@ -32,7 +33,7 @@ import hashlib
 import json
 from dataclasses import fields, is_dataclass, replace
 
-from poller.events import BatchInvoked, Event, MappingTroubled, Polled, ShardsListed
+from poller.events import BatchInvoked, Event, MappingTroubled, Polled, ShardFailed, ShardsListed
 from poller.mapping import NOTHING_PROCESSED, USER_ACTION, EventSourceMapping, MappingStatus, State
 
 RESULT_LENGTH_MAX = 500
@@ -112,6 +113,8 @@ def _result(before: str, event: Event) -> str:
             return _line(f"{CALL_FAILED}: {event.problem}")
         case BatchInvoked():
             return CALL_FAILED
+        case ShardFailed():
+            return _line(f"{POLLING_FAILED}: {event.problem}")
         case MappingTroubled(said=""):
             last = event.problem.strip().rpartition("\n")[2]  # of a trace, it says what it was
             return _line(f"{POLLING_FAILED}: {last}")

@@ -149,6 +149,7 @@ TABLE = [
         f"29: {MAPPING}.function_response_types[0]: the environmen",
     ),
     ("enabled", "topics = ['t']", f"35: {MAPPING}.topics: not a setting for Kinesis or DynamoDB streams; "),
+    ("enabled", "scaling_config = {}", f"35: {MAPPING}.scaling_config: Unsupported ScalingConfig parameter for given "),
     ("enabled", "kms_key_arn = 'k'", f"35: {MAPPING}.kms_key_arn: filters are not encrypted here; remove it"),
     ("parallel", "parallelization_factor = 11", f"31: {MAPPING}.parallelization_factor: 1 validation error detected: "),
     (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import anyio
 import pytest
 
@@ -20,7 +22,7 @@ from poller.events import (
 )
 from poller.invocation import FunctionFailed, NotInvoked, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy
-from poller.model import Checkpoint, Position, Shard, ShardId, WorkerId
+from poller.model import TRIM_HORIZON, Checkpoint, Position, Shard, ShardId, WorkerId
 from poller.records import Page
 from poller.stores.memory import MemoryStore
 from tests.builders import mapping, record, records
@@ -535,6 +537,21 @@ def test_age_is_looked_at_before_every_part_of_a_divided_batch():
     seen = run(source, ScriptedTarget(poison(1)), seconds=120, failure=failure)
     assert [3] in seen.batches
     assert [discard[0] for discard in seen.discards()] == ["RecordAgeExceeded"] * 2
+
+
+def test_shards_of_a_stream_that_showed_none_at_first_are_read_from_their_beginning():
+    """R-POS-1, R-POS-3: what is put between two listings would be left out by a later moment."""
+
+    class Late(ScriptedSource):
+        async def listing(self):
+            found = await super().listing()
+            return found if self.listings > 1 else replace(found, shards=())
+
+    source = Late()
+    source.add(records(1))
+    seen = run(source, seconds=60, starting_position="LATEST")
+    assert source.reads[0] == ("shard-0", TRIM_HORIZON)
+    assert seen.batches == [[1]]
 
 
 def test_latest_is_pinned_to_a_moment_behind_the_first_listing():

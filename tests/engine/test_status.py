@@ -7,7 +7,7 @@ import pytest
 
 from poller.engine.keeping import StatusKeeper
 from poller.errors import SourceGone, Unavailable
-from poller.events import LeaseTaken, MappingChanged, MappingTroubled, StreamReplaced
+from poller.events import LeaseTaken, MappingChanged, MappingTroubled, Polled, ShardsListed, StreamReplaced
 from poller.invocation import FunctionFailed, NotInvoked, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy, State
 from poller.model import Listing, Shard, ShardId
@@ -196,6 +196,30 @@ def test_lost_permission_changes_the_result_alone_and_reading_goes_on_where_it_w
     assert [batch for _, batch in seen_at] == [[1], [2], [3]]
     assert len(heard.of(LeaseTaken)) == 1
     assert len(heard.of(MappingTroubled)) < 12  # it looks again more and more slowly
+
+
+def test_a_refused_listing_is_told_although_known_shards_are_read():
+    """R-STATE-6, R-STATE-8: children would never be found, so that nobody may take it for well."""
+    store = MemoryStore(VirtualClock())
+    denied, read, listed = (
+        MappingTroubled("orders", "denied", DENIED, listing=True),
+        Polled("orders", ShardId("shard-0"), "empty", 0.01),
+        ShardsListed("orders", 1, 0),
+    )
+
+    async def main():
+        told, keeper = [], StatusKeeper(mapping(), store, Heard(), VirtualClock())
+        for event in (read, denied, read, read, listed, read):
+            keeper.hear(event)
+            await keeper.keep(settles=True)
+            told.append((await store.status(mapping().id)).result)
+        return told
+
+    nothing, problem = "No records processed", f"PROBLEM: {DENIED}"
+    assert run_virtually(main) == [nothing, problem, problem, problem, problem, nothing]
+    source = ScriptedSource()
+    source.trouble = SourceGone("denied", said=DENIED)
+    assert {event.listing for event in run(source, seconds=10).heard.of(MappingTroubled)} == {True}
 
 
 def test_a_batch_in_trouble_keeps_its_budget_while_the_stream_is_away():

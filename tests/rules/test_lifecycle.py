@@ -205,6 +205,7 @@ EVERY = [NOTHING, OK, FAILED, UNREACHED, UNPOLLED, f"PROBLEM: {DENIED}", f"PROBL
         (MappingTroubled("orders", f"could not list: AccessDeniedException: {DENIED}", DENIED), f"PROBLEM: {DENIED}"),
         (MappingTroubled("orders", f"could not list: ResourceNotFoundException: {GONE}", GONE), f"PROBLEM: {GONE}"),
         (MappingTroubled("orders", AWAY), UNPOLLED),
+        (ShardFailed("orders", S, "ValueError()", "Traceback"), "PROBLEM: Polling failed: ValueError()"),
     ],
 )
 def test_batches_and_troubles_write_the_result_whatever_it_was(before, event, after):
@@ -228,7 +229,6 @@ def test_batches_and_troubles_write_the_result_whatever_it_was(before, event, af
         FailureSent("orders", S, DestinationKind.SQS, 9, 0.1, "denied"),
         CheckpointFailed("orders", S, "away"),
         LeaseWasLost("orders", S, "taken"),
-        ShardFailed("orders", S, "ValueError()", "Traceback"),
     ],
 )
 def test_nothing_else_writes_the_result(before, event):
