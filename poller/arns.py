@@ -69,6 +69,19 @@ def destination_kind(destination: str) -> DestinationKind | None:
     return next((kind for kind, pattern in _DESTINATIONS.items() if pattern.fullmatch(destination)), None)
 
 
+def url_host(url: str) -> str:
+    """What a message tells of a URL, whose other parts may hold a secret."""
+    return re.split(r"[/?#]", url)[2].rpartition("@")[2]
+
+
+def shown(place: str) -> str:
+    """A destination, or a function's URL, for people: an ARN or a file as it is, of a URL scheme and host alone."""
+    if not place.startswith(("http://", "https://")):
+        return place
+    scheme, host = place.partition(":")[0], url_host(place)
+    return f"{scheme}://{host}" if place == f"{scheme}://{host}" else f"{scheme}://{host}/..."
+
+
 def lambda_arn(function_name: str, *, partition: str, region: str, account: str) -> str:
     """The whole ARN of the function that a name, partial ARN or ARN means, its qualifier as it is (R-API-13).
 

@@ -1,6 +1,7 @@
 """The verbs ``run``, ``check``, ``mappings``, ``shards``, ``filter`` and ``dev``: this file is the command line.
 
-Exit codes: 0 done, 2 wrong usage, 78 the configuration cannot be used (every problem on standard error), 130 Ctrl-C.
+Exit codes: 0 done, 2 wrong usage, 78 the configuration cannot be used (every problem on standard error), 130 Ctrl-C,
+141 nobody reads the output any more.
 What a verb needs is imported when it is used, so that ``check`` and ``--help`` are quick.
 """
 
@@ -15,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from poller import __version__
-from poller.arns import source_kind
+from poller.arns import lambda_arn, shown, source_kind
 from poller.clock import SystemClock
 from poller.config import Settings, load
 from poller.errors import ConfigError
@@ -24,6 +25,7 @@ from poller.mapping import EventSourceMapping
 EXIT_USAGE = 2
 EXIT_CONFIG = 78
 EXIT_INTERRUPTED = 130
+EXIT_PIPE = 141
 
 _EXAMPLE = "config.example.toml"
 
@@ -45,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_CONFIG
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except BrokenPipeError:  # whoever read has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
 
 
 def _config_problems(group: ExceptionGroup) -> tuple[str, ...]:
@@ -68,8 +73,12 @@ def _print_problems(problems: Sequence[str], *, as_json: bool) -> None:
 def _check(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     if arguments.json:
-        _print_json({"ok": True, "mappings": [asdict(mapping) for mapping in settings.mappings]})
+        shown_mappings = [
+            asdict(each) | {"destination": shown(each.destination or "") or None} for each in settings.mappings
+        ]
+        _print_json({"ok": True, "mappings": shown_mappings, "notes": list(settings.notes)})
         return 0
+    print(*settings.notes, sep="\n", end="\n" if settings.notes else "", file=sys.stderr)
     print(f"{settings.path}: {len(settings.mappings)} mapping(s), store {settings.store_url}")
     for mapping in settings.mappings:
         print(f"\n{mapping.name}{'' if mapping.enabled else '  (disabled)'}")
@@ -127,7 +136,7 @@ def _summary(settings: Settings, mapping: EventSourceMapping) -> dict[str, str]:
     kind = source_kind(mapping.source_arn)
     batch, failure = mapping.batch, mapping.failure
     own = settings.functions.get(mapping.function_name)
-    where = f"Lambda function {mapping.function_name}" if own is None else f"{own.name}: {own.handler or own.url}"
+    where = _lambda_function(settings, mapping) if own is None else f"{own.name}: {own.handler or shown(own.url or '')}"
     starts = mapping.starting_position
     if mapping.starting_timestamp is not None:
         starts = f"{starts} {mapping.starting_timestamp:.3f}"
@@ -144,9 +153,16 @@ def _summary(settings: Settings, mapping: EventSourceMapping) -> dict[str, str]:
         **({"filters": f"{filters} pattern(s)"} if filters else {}),
         "batch": f"up to {batch.batch_size} records, window {batch.window_seconds:g} s{lanes}{tumbling}",
         "on failure": f"retry {retries}{age}{extras}",
-        **({"reports": mapping.destination} if mapping.destination else {}),
+        **({"reports": shown(mapping.destination)} if mapping.destination else {}),
         "id": mapping.id,
     }
+
+
+def _lambda_function(settings: Settings, mapping: EventSourceMapping) -> str:
+    """With its region, which is that of the stream unless ``[aws] region`` or the function's own ARN says another."""
+    region = settings.aws.region or mapping.source_arn.split(":")[3]
+    arn = lambda_arn(mapping.function_name, partition="aws", region=region, account="")
+    return f"Lambda function {mapping.function_name} in {arn.split(':')[3]}"
 
 
 def _print_json(value: object) -> None:

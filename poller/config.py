@@ -14,12 +14,11 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from poller.config_lines import KeyPath, key_lines
 from poller.config_mappings import KEY, read_mappings
 from poller.config_server import ServerSettings, read_server
-from poller.config_values import Complaints, Table, expanded, kind_name
+from poller.config_values import Complaints, Table, check_url, expanded, kind_name
 from poller.errors import ConfigError
 from poller.mapping import PAYLOAD_BYTES_MAX, EventSourceMapping
 
@@ -77,7 +76,10 @@ class FunctionSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All of one configuration file. ``server`` is ``None`` where ``listen = ""`` switched it off."""
+    """All of one configuration file. ``server`` is ``None`` where ``listen = ""`` switched it off.
+
+    ``notes`` are for people: what is not wrong, but hardly meant, each with file and line.
+    """
 
     path: Path
     worker: WorkerSettings
@@ -86,6 +88,7 @@ class Settings:
     store_url: str
     functions: Mapping[str, FunctionSettings]
     mappings: tuple[EventSourceMapping, ...]
+    notes: tuple[str, ...] = ()
 
 
 def load(path: Path, *, now: float, environ: Mapping[str, str]) -> Settings:
@@ -112,7 +115,7 @@ def load(path: Path, *, now: float, environ: Mapping[str, str]) -> Settings:
     problems = complaints.texts()
     if problems:
         raise ConfigError(problems)
-    return settings
+    return replace(settings, notes=complaints.notes())
 
 
 def _file_text(path: Path) -> str:
@@ -121,7 +124,7 @@ def _file_text(path: Path) -> str:
     except OSError as error:
         raise ConfigError((f"{path}: cannot be read: {error.strerror}; name the file with --config FILE",)) from error
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")  # some editors begin a file with a mark of their own
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError((f"{path}:{line}: not UTF-8 text; save the file as UTF-8",)) from error
@@ -187,13 +190,13 @@ def _aws(table: Table) -> AwsSettings:
     # Empty means not set here, so that "${AWS_ENDPOINT_URL:-}" works with and without the variable.
     url = table.text("endpoint_url") or None
     if url is not None:
-        _check_url(table, "endpoint_url", url)
+        check_url(table, "endpoint_url", url)
     services = Table(table.table("endpoint_urls"), (*table.path, "endpoint_urls"), table.complaints, known=AWS_SERVICES)
     urls: dict[str, str] = {}
     for service in AWS_SERVICES:
         service_url = services.text(service)
         if service_url is not None:
-            _check_url(services, service, service_url)
+            check_url(services, service, service_url)
             urls[service] = service_url
     return AwsSettings(
         region=table.text("region") or None,
@@ -210,25 +213,16 @@ def _role(table: Table, key: str) -> str | None:
     return given
 
 
-def _check_url(table: Table, key: str, url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        named = bool(parts.hostname) and url.split() == [url]  # no blanks, which `urlsplit` takes or leaves out
-        good = parts.scheme in ("http", "https") and named and (parts.port is None or parts.port > 0)
-    except ValueError:
-        good = False
-    if not good:
-        table.complain(key, f"{url!r} is not a URL", "write http://host:port or https://host, with a path if need be")
-
-
 def _store_url(table: Table) -> str:
     url = table.text("url")
     if url is None:
         return "sqlite:///poller.db"
-    if url != "memory:" and not (url.startswith("sqlite:///") and url != "sqlite:///"):
-        scheme = url.partition(":")[0]
-        advice = 'write "sqlite:///poller.db" (a path follows the three slashes) or "memory:"'
+    advice = 'write "sqlite:///poller.db" (a path follows the three slashes) or "memory:"'
+    scheme, path = url.partition(":")[0], url.removeprefix("sqlite:///")
+    if url != "memory:" and scheme != "sqlite":
         table.complain("url", f"a store of this kind ({scheme!r}) is not supported by this version", advice)
+    elif url != "memory:" and (path in ("", url, ":memory:") or "\0" in path):
+        table.complain("url", f"{url!r} names no file", advice)
     return url
 
 
@@ -258,7 +252,7 @@ def _function(name: str, table: Table) -> FunctionSettings:
     if handler is not None and not _HANDLER.fullmatch(handler):
         table.complain("handler", f"{handler!r} does not name a function", 'write "package.module:function"')
     if url is not None:
-        _check_url(table, "url", url)
+        check_url(table, "url", url)
     return FunctionSettings(
         name,
         handler,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from poller.config_values import Table
+import re
+
+from poller.config_values import Table, check_url
+
+_QUEUE_URL = re.compile(r"https?://(sqs\.[a-z0-9-]+|[a-z0-9-]+\.queue)\.amazonaws\.com(\.cn)?/")
 
 
 def destinations(table: Table) -> tuple[str | None, str | None]:
@@ -19,4 +23,10 @@ def _destination(table: Table, key: str) -> str | None:
     if not table.has(key):
         return None
     values = Table(table.table(key), (*table.path, key), table.complaints, known=("destination",))
-    return values.text("destination")
+    place = values.text("destination")
+    if place is not None and _QUEUE_URL.match(place):
+        advice = "give its ARN, arn:aws:sqs:REGION:ACCOUNT:NAME"
+        values.complain("destination", f"{place!r} is the URL of a queue, which takes signed calls only", advice)
+    elif place is not None and place.startswith(("http://", "https://")):
+        check_url(values, "destination", place)
+    return place

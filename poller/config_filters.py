@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from poller.config_values import Table, kind_name
-from poller.rules.filtering import pattern_violation
+from poller.rules.filtering import pattern_violation, unseen_keys
 
 _ADVICE = """write filters = [{ pattern = '{"data": {"type": ["order"]}}' }]"""
 
@@ -40,5 +40,8 @@ def filter_patterns(table: Table, *, source_arn: str | None) -> tuple[str, ...]:
         violation = pattern_violation(text, source_arn=source_arn, extended=extended)
         if violation is not None:
             row.complain(violation.field, violation.text, violation.advice)
+        elif unseen := unseen_keys(text, source_arn=source_arn):
+            path = (*row.path, "pattern")
+            row.complaints.note(path, f"no record of this source shows a pattern the key {' or '.join(unseen)}")
         patterns.append(text)
     return tuple(patterns)

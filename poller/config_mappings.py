@@ -6,13 +6,14 @@ Lambda's that mean nothing here.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from poller.arns import source_kind, source_name
+from poller.arns import lambda_arn, source_kind, source_name
 from poller.config_destinations import destinations
 from poller.config_filters import filter_patterns
 from poller.config_lines import KeyPath
@@ -99,7 +100,9 @@ def read_mappings(document: Table, *, now: float) -> tuple[EventSourceMapping, .
             drafts.append(_draft(Table(values, path, complaints, known=_KNOWN, refused=_REFUSED), now))
         else:
             complaints.add(path, f"must be a table, not {kind_name(values)}", f"write [[{KEY}]]")
-    _complain_of_duplicates(drafts, complaints)
+    own = [name for name in document.table("functions") if not complaints.touch((*document.path, "functions", name))]
+    _complain_of_duplicates(drafts, own, complaints)
+    _complain_of_likely_slips(drafts, own, complaints)
     names = _names(drafts, complaints)
     return tuple(
         admission.build(draft.request, name=name) for draft, name in zip(drafts, names, strict=True) if draft.sound
@@ -166,17 +169,33 @@ def _timestamp(table: Table, key: str) -> float | None:
     return None
 
 
-def _complain_of_duplicates(drafts: Sequence[_Draft], complaints: Complaints) -> None:
-    """A stream and a function, with its qualifier, make one mapping (R-API-15, R-VAL-21)."""
+def _complain_of_duplicates(drafts: Sequence[_Draft], own: Collection[str], complaints: Complaints) -> None:
+    """A stream and a function, with its qualifier, make one mapping, however they are spelled (R-API-15, R-VAL-21)."""
     seen: set[tuple[str, str]] = set()
     for draft in drafts:
         arn, function = draft.request.event_source_arn, draft.request.function_name
         if arn is None or function is None:
             continue
-        if (arn, function) in seen:
+        meant = (arn, function)
+        if draft.sound and function not in own:
+            _, partition, _, region, account, *_ = arn.split(":")
+            meant = (arn, lambda_arn(function, partition=partition, region=region, account=account))
+        if meant in seen:
             text = admission.already_exists(arn, function)
             complaints.add((*draft.path, "function_name"), text, "remove one of the two, or use another alias")
-        seen.add((arn, function))
+        seen.add(meant)
+
+
+def _complain_of_likely_slips(drafts: Sequence[_Draft], own: Collection[str], complaints: Complaints) -> None:
+    """A name that is almost that of an unused ``[functions.*]`` entry would be an AWS Lambda function's."""
+    used = {draft.request.function_name for draft in drafts}
+    unused = {name.lower(): name for name in own if name not in used}
+    for draft in drafts:
+        function = draft.request.function_name or ""
+        guesses = difflib.get_close_matches(function.lower(), unused, n=1, cutoff=0.8) if function not in own else []
+        if guesses:
+            wrong = f"there is no [functions.{function}]; did you mean {unused[guesses[0]]}?"
+            complaints.add((*draft.path, "function_name"), wrong, "a Lambda function of this name is given by its ARN")
 
 
 def _names(drafts: Sequence[_Draft], complaints: Complaints) -> list[str]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from poller.config_lines import KeyPath, dotted, line_of
 
@@ -31,10 +32,15 @@ class Complaints:
         self._file = file
         self._lines = lines
         self._found: dict[KeyPath, str | None] = {}
+        self._noted: list[tuple[int, str]] = []
 
     def add(self, path: KeyPath, wrong: str, advice: str) -> None:
         joint = f" {advice[0].upper()}{advice[1:]}" if wrong.endswith(".") else f"; {advice}"
         self._found.setdefault(path, f"{dotted(path)}: {wrong}{joint}")
+
+    def note(self, path: KeyPath, text: str) -> None:
+        """Nothing wrong, but most likely not what is meant."""
+        self._noted.append((line_of(self._lines, path), f"{dotted(path)}: {text}"))
 
     def mute(self, path: KeyPath) -> None:
         """Nothing more about ``path``: its trouble was told elsewhere."""
@@ -46,8 +52,13 @@ class Complaints:
 
     def texts(self) -> tuple[str, ...]:
         told = [(line_of(self._lines, path), text) for path, text in self._found.items() if text is not None]
-        told.sort(key=lambda item: item[0])
-        return tuple(f"{self._file}:{line}: {text}" for line, text in told)
+        return self._in_order(told)
+
+    def notes(self) -> tuple[str, ...]:
+        return self._in_order(self._noted)
+
+    def _in_order(self, told: Sequence[tuple[int, str]]) -> tuple[str, ...]:
+        return tuple(f"{self._file}:{line}: {text}" for line, text in sorted(told, key=lambda item: item[0]))
 
 
 class Table:
@@ -151,6 +162,18 @@ class Table:
             self.complaints.mute((*self.path, guesses[0]))
 
 
+def check_url(table: Table, key: str, url: str) -> None:
+    """Complains of a ``url`` that nothing can be sent to."""
+    try:
+        parts = urlsplit(url)
+        named = bool(parts.hostname) and url.split() == [url]  # no blanks, which `urlsplit` takes or leaves out
+        good = parts.scheme in ("http", "https") and named and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if not good:
+        table.complain(key, f"{url!r} is not a URL", "write http://host:port or https://host, with a path if need be")
+
+
 def kind_name(value: object) -> str:
     """What a TOML value is, in words."""
     match value:
@@ -166,8 +189,12 @@ def kind_name(value: object) -> str:
             return "an array"
         case dict():
             return "a table"
-        case datetime() | date() | time():
-            return "a date or time"
+        case datetime():
+            return "a date and time"
+        case date():
+            return "a date alone"
+        case time():
+            return "a time alone"
     return type(value).__name__
 
 

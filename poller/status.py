@@ -17,7 +17,7 @@ from poller.config import Settings
 from poller.errors import ConfigError, PositionLost, SourceGone, Unavailable
 from poller.events import Event
 from poller.mapping import EventSourceMapping
-from poller.model import Position, Row, ShardId
+from poller.model import Listing, Position, Row, ShardId
 from poller.opening import open_aws, open_source, open_store
 from poller.ports import Clock, Source, Store
 from poller.rules import lineage
@@ -26,6 +26,8 @@ from poller.rules.timestamps import iso_seconds
 READS_AT_ONCE = 10
 READ_SECONDS_MAX = 10.0
 """A lag costs one read of the stream, which counts against the shard's limit."""
+EMPTY_ANSWERS_MAX = 4
+"""So many answers may be empty where the service does not say how far behind they are; then nobody knows."""
 
 _HEAD = ("MAPPING", "SHARD", "PARENTS", "STATE", "POSITION", "LAG", "SAVED", "LAST OUTCOME")
 
@@ -54,14 +56,15 @@ class ShardStatus:
 
 
 def main_shards(settings: Settings, *, as_json: bool) -> int:
-    """Prints every shard of every mapping. Returns 0, or 1 if a store or a stream did not answer."""
+    """Prints every shard of every mapping. Returns 0, or 1 if store or stream did not answer for an enabled one."""
     shards, problems = anyio.run(_look, settings, store_to_look_at(settings))
+    texts = [f"{mapping.name}: {problem}" for mapping, problem in problems]
     if as_json:
-        print(json.dumps({"shards": [asdict(each) for each in shards], "problems": problems}, indent=2))
+        print(json.dumps({"shards": [asdict(each) for each in shards], "problems": texts}, indent=2))
     else:
         print(table([_HEAD, *(_cells(each) for each in shards)]))
-        print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
-    return 1 if problems else 0
+        print(*texts, sep="\n", end="\n" if texts else "", file=sys.stderr)
+    return 1 if any(mapping.enabled for mapping, _ in problems) else 0
 
 
 def store_to_look_at(settings: Settings) -> str:
@@ -92,24 +95,35 @@ def table(lines: Sequence[tuple[str, ...]]) -> str:
     )
 
 
-async def _look(settings: Settings, store_url: str) -> tuple[list[ShardStatus], list[str]]:
+async def _look(settings: Settings, store_url: str) -> tuple[list[ShardStatus], list[tuple[EventSourceMapping, str]]]:
     clock = SystemClock()
     found: list[ShardStatus] = []
-    problems: list[str] = []
+    problems: list[tuple[EventSourceMapping, str]] = []
     async with aclosing(open_aws(settings.aws)) as aws, aclosing(open_store(store_url, clock)) as store:
         for mapping in settings.mappings:
             source = open_source(mapping, aws, _hear_nothing, clock, Random())
             try:
-                found += await statuses(mapping, store, source, clock)
-            except (Unavailable, SourceGone) as error:
-                problems.append(f"{mapping.name}: {error}")
+                shards, problem = await statuses(mapping, store, source, clock)
+            except Unavailable as error:
+                shards, problem = [], str(error)
+            found += shards
+            if problem:
+                problems.append((mapping, problem))
     return found, problems
 
 
-async def statuses(mapping: EventSourceMapping, store: Store, source: Source, clock: Clock) -> list[ShardStatus]:
-    """All shards of a mapping, parents first. Raises `Unavailable` or `SourceGone`."""
+async def statuses(
+    mapping: EventSourceMapping, store: Store, source: Source, clock: Clock
+) -> tuple[list[ShardStatus], str]:
+    """All shards of a mapping, parents first, and why the stream could not be listed, if it could not.
+
+    Then only what the store knows is told. Raises `Unavailable` if the store does not answer.
+    """
     rows = {row.shard: row for row in await store.rows(mapping.id)}
-    listing = await source.listing()
+    try:
+        listing, trouble = await source.listing(), ""
+    except (Unavailable, SourceGone) as error:
+        listing, trouble = Listing(()), str(error)
     ready = {row.shard for row in lineage.readable(list(rows.values()), listing)}
     parents = {shard.id: shard.parents for shard in listing.shards} | {row.shard: row.parents for row in rows.values()}
     lags: dict[ShardId, tuple[float | None, str]] = {}
@@ -121,23 +135,28 @@ async def statuses(mapping: EventSourceMapping, store: Store, source: Source, cl
 
     async with anyio.create_task_group() as tasks:
         for row in rows.values():
-            if not row.finished:
+            if not row.finished and not trouble:
                 tasks.start_soon(measure, row)
     return [
         _status(mapping.name, shard, parents[shard], rows.get(shard), lags.get(shard), clock, ready=shard in ready)
         for shard in _parents_first(parents)
-    ]
+    ], trouble
 
 
 async def _lag(source: Source, shard: ShardId, position: Position, clock: Clock) -> tuple[float | None, str]:
-    """How far ``position`` is behind, from one answer of the stream; what is wrong, if there was none."""
+    """How far ``position`` is behind, from the next answers of the stream; what is wrong, if there were none."""
+    empty = 0
     with anyio.move_on_after(READ_SECONDS_MAX):
         try:
             async with aclosing(source.reread(shard, position)) as pages:
                 async for page in pages:
                     if page.records:
                         return max(0.0, clock.now() - page.records[0].arrived_at), ""
-                    return page.behind_seconds or 0.0, ""
+                    if page.ended or page.behind_seconds is not None:
+                        return page.behind_seconds or 0.0, ""
+                    empty += 1
+                    if empty == EMPTY_ANSWERS_MAX:
+                        return None, ""
         except (PositionLost, SourceGone, Unavailable) as error:
             return None, str(error)
     return None, "the stream did not answer in time"
@@ -156,7 +175,7 @@ def _status(
     if row is None:
         return ShardStatus(mapping, shard, tuple(parents), "unknown", "", None, "", "", None)
     state = "finished" if row.finished else "waits for parents" if not ready else "read" if row.lease.owner else "free"
-    seconds, problem = lag or (0.0, "")
+    seconds, problem = lag or (0.0 if row.finished else None, "")
     window = row.checkpoint.window
     return ShardStatus(
         mapping=mapping,

@@ -71,6 +71,37 @@ def test_check_sums_up_a_good_configuration(good: Path, capsys: pytest.CaptureFi
     assert "kinesis stream: arn:aws:kinesis:us-east-1:123456789012:stream/orders" in printed
 
 
+def test_check_shows_nothing_of_a_url_that_may_be_secret(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What CI prints, many can read."""
+    file = tmp_path / "c.toml"
+    secret = 'url = "https://bob:s3cret@h/x?token=s3cret"'
+    place = secret.replace("url", "destination")
+    file.write_text(
+        f"[functions.orders-handler]\n{secret}\n{MINIMAL}destination_config = {{ on_failure = {{ {place} }} }}\n"
+    )
+    for more in ([], ["--json"]):
+        assert main(["check", "--config", str(file), *more]) == 0
+        printed = capsys.readouterr().out
+        assert "https://h/..." in printed
+        assert "s3cret" not in printed
+
+
+def test_check_tells_the_region_of_a_lambda_function(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """R-DEST-21: the stream's, unless something says another."""
+    file = tmp_path / "c.toml"
+    for head, region in (("", "us-east-1"), ('[aws]\nregion = "eu-west-1"\n', "eu-west-1")):
+        file.write_text(head + MINIMAL)
+        assert main(["check", "--config", str(file)]) == 0
+        assert f"Lambda function orders-handler in {region}\n" in capsys.readouterr().out
+
+
+def test_a_reader_that_has_seen_enough_ends_the_output(good: Path) -> None:
+    command = f"{sys.executable} -m poller check --config {good} --json | true; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert ended.stderr == ""
+    assert ended.returncode in (0, 141)
+
+
 def test_check_gives_json_when_asked(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--json", "--config", str(good)]) == 0
     told = json.loads(capsys.readouterr().out)

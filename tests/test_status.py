@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from poller.errors import SourceGone, Unavailable
 from poller.model import SHARD_END, Checkpoint, Position, Shard, ShardId, Window, WorkerId
+from poller.records import Page
 from poller.status import _cells, statuses
 from poller.stores.memory import MemoryStore
 from tests.builders import mapping, record
@@ -32,7 +36,9 @@ def test_each_shard_has_parents_state_position_lag_outcome_and_owner():
         await store.take(row.lease, WorkerId("w/1"))
         return await statuses(made, store, source, clock)
 
-    found = {each.shard: each for each in run_virtually(main)}
+    shards, problem = run_virtually(main)
+    found = {each.shard: each for each in shards}
+    assert problem == ""
     assert {name: each.state for name, each in found.items()} == {
         "old": "finished",
         "left": "read",
@@ -60,3 +66,51 @@ FAMILY = {
     "right": (ShardId("old"),),
     "new": (),
 }
+
+
+def looked(source, *rows):
+    """What is told of a mapping with these rows in its store."""
+
+    async def main():
+        clock = VirtualClock()
+        store = MemoryStore(clock)
+        await store.create(mapping().id, rows)
+        return await statuses(mapping(), store, source, clock)
+
+    return run_virtually(main)
+
+
+@pytest.mark.parametrize("trouble", [Unavailable("away"), SourceGone("denied")])
+def test_while_a_stream_is_away_the_store_is_told_and_no_lag(trouble):
+    """That is when somebody looks."""
+    source = ScriptedSource()
+    source.trouble = trouble
+    done = Shard(ShardId("done"))
+    shards, problem = looked(
+        source,
+        (Shard(ShardId("shard-0")), Checkpoint(Position("AFTER:7"), None, "boom")),
+        (done, Checkpoint(SHARD_END)),
+    )
+    assert problem == str(trouble)
+    assert [(each.shard, each.position, each.last_outcome, each.lag_seconds) for each in shards] == [
+        ("done", "SHARD_END", "", 0.0),
+        ("shard-0", "AFTER:7", "boom", None),
+    ]
+    assert source.rereads == []
+
+
+@pytest.mark.parametrize(
+    ("pages", "lag"),
+    [
+        ([Page((), None)] * 9, None),
+        ([Page((), None)] * 2 + [Page((record(8, arrived_at=EPOCH - 30),), None)], 30),
+        ([Page((), None, ended=True)], 0),
+        ([Page((), 7.0)], 7),
+    ],
+)
+def test_a_lag_that_the_service_does_not_tell_is_only_told_when_it_is_seen(pages, lag):
+    """R-DDB-5: an empty answer of DynamoDB proves nothing."""
+    source = ScriptedSource()
+    source.pages["shard-0"] += pages
+    (shard,), problem = looked(source, (Shard(ShardId("shard-0")), Checkpoint(Position("AFTER:7"))))
+    assert (shard.lag_seconds, problem, shard.problem) == (lag if lag is None else pytest.approx(lag, abs=2), "", "")

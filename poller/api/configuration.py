@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from poller.arns import shown
 from poller.mapping import EventSourceMapping, MappingStatus
 from poller.rules.admission import REPORT_ITEM_FAILURES
 
@@ -12,7 +13,8 @@ def configuration(mapping: EventSourceMapping, status: MappingStatus, *, functio
     """What Lambda answers when it is asked for a mapping, in the order of its wire (R-API-6, R-API-11).
 
     ``function_arn`` is whole, with the qualifier as it was given (R-API-13); the mapping belongs to its account.
-    Moments are epoch seconds (R-API-7). A destination that Lambda does not have is shown as it is set.
+    Moments are epoch seconds (R-API-7). Of a URL, which Lambda does not have as a
+    destination, only the host is shown.
     """
     batch, failure = mapping.batch, mapping.failure
     since, filters = mapping.starting_timestamp, [{"Pattern": each} for each in mapping.filter_patterns]
@@ -30,7 +32,7 @@ def configuration(mapping: EventSourceMapping, status: MappingStatus, *, functio
         "LastProcessingResult": status.result,
         "State": status.state.value,
         "StateTransitionReason": status.reason,
-        "DestinationConfig": {"OnFailure": {"Destination": mapping.destination} if mapping.destination else {}},
+        "DestinationConfig": {"OnFailure": {"Destination": shown(mapping.destination)} if mapping.destination else {}},
         "MaximumRecordAgeInSeconds": _NO_LIMIT if failure.age_seconds_max is None else int(failure.age_seconds_max),
         "BisectBatchOnFunctionError": failure.bisect,
         "MaximumRetryAttempts": _NO_LIMIT if failure.retries_max is None else failure.retries_max,

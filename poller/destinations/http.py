@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import re
 
 import aiohttp
 
-from poller.arns import DestinationKind
+from poller.arns import DestinationKind, url_host
 from poller.errors import Unavailable
 from poller.invocation import FailureReport
 from poller.rules.failure_document import failure_document
@@ -29,7 +28,7 @@ class HttpDestination:
 
     def __init__(self, destination: str) -> None:
         self._url = destination
-        self._host = _host(destination)
+        self._host = url_host(destination)
 
     async def send(self, report: FailureReport) -> None:
         document = failure_document(report, with_payload=True)
@@ -50,8 +49,3 @@ class HttpDestination:
 
     async def aclose(self) -> None:
         """Nothing to do: no connection outlives a report."""
-
-
-def _host(url: str) -> str:
-    """What a message tells of a URL, whose other parts may hold a secret."""
-    return re.split(r"[/?#]", url)[2].rpartition("@")[2]

@@ -23,6 +23,15 @@ _CONTENT = {
 }
 """The key of an event under which its content is; the others tell where it comes from."""
 
+_OF_EVENT = ("eventID", "eventName", "eventVersion", "eventSource", "eventSourceARN", "awsRegion")
+_OF_KINESIS = ("kinesisSchemaVersion", "partitionKey", "sequenceNumber", "data", "approximateArrivalTimestamp")
+_SHOWN = {
+    SourceKind.KINESIS_STREAM: {*_OF_EVENT, *_OF_KINESIS, "encryptionType", "invokeIdentityArn"},
+    SourceKind.KINESIS_CONSUMER: {*_OF_EVENT, *_OF_KINESIS, "encryptionType", "invokeIdentityArn"},
+    SourceKind.DYNAMODB_STREAM: {*_OF_EVENT, "dynamodb", "userIdentity"},
+}
+"""The keys that records of a source show a pattern (R-FILT-10, R-FILT-11)."""
+
 _KINESIS = "kinesis"
 """The key of an event under which a Kinesis record's own fields are."""
 
@@ -48,6 +57,16 @@ def pattern_violation(text: str, *, source_arn: str | None, extended: bool) -> V
         problem = f"{INVALID} {content}: must be a pattern in JSON, not a list of plain values"
         return Violation("pattern", problem, f'write {{"{content}": {{"key": [...]}}}}')
     return None
+
+
+def unseen_keys(text: str, *, source_arn: str | None) -> list[str]:
+    """The first keys of a good pattern that no record of this source has, sorted: Lambda takes them in silence."""
+    kind = source_kind(source_arn or "")
+    shown = _SHOWN.get(kind) if kind else None
+    if shown is None:
+        return []
+    asked = {path[0] for each in Pattern(text).alternatives for path in each.paths}
+    return sorted(asked - shown)
 
 
 class Filters:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import aiohttp
 
+from poller.arns import url_host
 from poller.invocation import FunctionFailed, Invocation, NotInvoked, Outcome, PayloadTooLarge, Response, Succeeded
 from poller.keepalive import kept_alive
 from poller.rules.envelope import payload
@@ -21,6 +22,7 @@ class HttpTarget:
 
     def __init__(self, url: str, *, timeout_seconds: float) -> None:
         self._url = url
+        self._host = url_host(url)
         self._timeout_seconds = timeout_seconds
         self._session: aiohttp.ClientSession | None = None
 
@@ -36,11 +38,11 @@ class HttpTarget:
             ) as response:
                 return await _outcome(response)
         except aiohttp.ConnectionTimeoutError as error:
-            return NotInvoked(f"could not reach {self._url}: {error}")
+            return NotInvoked(f"could not reach {self._host}: {error}")
         except TimeoutError:
-            return FunctionFailed(f"no answer from {self._url} within {self._timeout_seconds:g} seconds")
+            return FunctionFailed(f"no answer from {self._host} within {self._timeout_seconds:g} seconds")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return NotInvoked(f"could not post to {self._url}: {type(error).__name__}: {in_short(str(error))}")
+            return NotInvoked(f"could not post to {self._host}: {type(error).__name__}: {in_short(str(error))}")
 
     async def aclose(self) -> None:
         if self._session is not None:

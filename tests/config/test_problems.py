@@ -58,8 +58,11 @@ TABLE = [
     (
         "url =",
         "url = 'sqlite:///'",
-        "14: store.url: a store of this kind ('sqlite') is not supported by this version; ",
+        "14: store.url: 'sqlite:///' names no file; ",
     ),
+    ("url =", "url = 'sqlite://poller.db'", "14: store.url: 'sqlite://poller.db' names no file; write \"sqlite:///"),
+    ("url =", "url = 'sqlite:///:memory:'", "14: store.url: 'sqlite:///:memory:' names no file; "),
+    ("url =", 'url = "sqlite:///a\\u0000b"', "14: store.url: 'sqlite:///a\\x00b' names no file; "),
     (
         "invoke_identity",
         "invoke_identity_arn = 'poller'",
@@ -106,7 +109,7 @@ TABLE = [
     (
         "starting_pos",
         "starting_position = 'AT_TIMESTAMP'\nstarting_position_timestamp = 2026-01-01",
-        f"24: {MAPPING}.starting_position_timestamp: must be a date and time, not a date or time; ",
+        f"24: {MAPPING}.starting_position_timestamp: must be a date and time, not a date alone; ",
     ),
     (
         "starting_pos",
@@ -308,3 +311,64 @@ def test_a_number_beyond_64_bits_is_told(tmp_path: Path, number: str) -> None:
     text = FULL.replace("drain_timeout_seconds = 25", f"drain_timeout_seconds = {number}")
     (found,) = problems(tmp_path, text)
     assert found == "3: worker.drain_timeout_seconds: the number is too large; TOML's whole numbers have 64 bits"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "own", "is_one"),
+    [
+        ("f", "arn:aws:lambda:us-east-1:123456789012:function:f", "", True),
+        ("f:live", "123456789012:f:live", "", True),
+        ("f", "f:live", "", False),
+        ("f", "arn:aws:lambda:eu-west-1:123456789012:function:f", "", False),
+        ("f", "arn:aws:lambda:us-east-1:123456789012:function:f", "[functions.f]\nurl = 'http://h'\n", False),
+    ],
+)
+def test_one_function_is_one_however_it_is_spelled(tmp_path: Path, first: str, second: str, own: str, is_one: bool):
+    """R-API-15, R-VAL-21: else it would get every record twice."""
+    one, other = (
+        MINIMAL.replace("orders-handler", name) + f'name = "{number}"\n' for number, name in enumerate((first, second))
+    )
+    if is_one:
+        (problem,) = problems(tmp_path, own + one + other)
+        assert "provided mapping already exists" in problem
+    else:
+        loaded(tmp_path, own + one + other)
+
+
+def test_what_is_almost_the_name_of_an_unused_function_is_a_slip(tmp_path: Path) -> None:
+    """It would be the name of an AWS Lambda function, which may be somebody else's."""
+    (problem,) = problems(tmp_path, MINIMAL.replace("orders-handler", "Order-handler") + FUNCTION)
+    assert problem.startswith(
+        "3: event_source_mappings[0].function_name: there is no [functions.Order-handler]; did you"
+    )
+    loaded(tmp_path, MINIMAL.replace("orders-handler", "billing") + FUNCTION)
+    second = MINIMAL.replace("orders-handler", "order-handler") + 'name = "second"\n'
+    assert len(loaded(tmp_path, MINIMAL + second + FUNCTION).mappings) == 2
+
+
+FUNCTION = '[functions.orders-handler]\nurl = "http://h"\n'
+
+
+def test_a_queue_is_not_named_by_its_url(tmp_path: Path) -> None:
+    url = "https://sqs.us-east-1.amazonaws.com/123456789012/failures"
+    (problem,) = problems(tmp_path, f'{MINIMAL}destination_config = {{ on_failure = {{ destination = "{url}" }} }}\n')
+    assert problem.endswith("takes signed calls only; give its ARN, arn:aws:sqs:REGION:ACCOUNT:NAME")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "unseen"),
+    [
+        ('{"kinesis": {"data": {"type": ["order"]}}}', "kinesis"),
+        ('{"Data": {"type": ["order"]}, "type": ["order"]}', "Data or type"),
+        ('{"data": {"type": ["order"]}, "partitionKey": ["k"]}', None),
+    ],
+)
+def test_a_key_that_no_record_shows_is_noted(tmp_path: Path, pattern: str, unseen: str | None) -> None:
+    """R-FILT-10: Lambda takes such a pattern, which matches nothing."""
+    notes = loaded(tmp_path, f"{MINIMAL}filter_criteria = {{ filters = [{{ pattern = '{pattern}' }}] }}\n").notes
+    where = f"{tmp_path / 'c.toml'}:5: event_source_mappings[0].filter_criteria.filters[0].pattern"
+    assert notes == (() if unseen is None else (f"{where}: no record of this source shows a pattern the key {unseen}",))
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
+    loaded(tmp_path, "\N{ZERO WIDTH NO-BREAK SPACE}" + MINIMAL)

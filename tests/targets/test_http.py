@@ -264,3 +264,18 @@ async def test_garbage_instead_of_http_does_not_count():
         async with aclosing(HttpTarget(f"http://127.0.0.1:{port}/", timeout_seconds=2.0)) as target:
             assert isinstance(await target.invoke(INVOCATION), NotInvoked)
         tasks.cancel_scope.cancel()
+
+
+async def test_what_a_url_may_hide_is_in_no_message():
+    """It goes to the log, into the store and to whoever asks for the mapping."""
+
+    async def sleep(request):
+        await anyio.sleep(60)
+
+    async with endpoint(sleep) as url:
+        for place in (url.split("/")[2], "127.0.0.1:9"):
+            target = HttpTarget(f"http://bob:s3cret@{place}/hook?token=s3cret", timeout_seconds=0.2)
+            async with aclosing(target):
+                outcome = await target.invoke(INVOCATION)
+            assert place in outcome.error
+            assert "s3cret" not in outcome.error
