@@ -134,7 +134,7 @@ def test_everything_is_caught_in_the_bulkhead_and_around_user_code_only():
         for node in ast.walk(tree(module))
         if isinstance(node, ast.ExceptHandler) and catches_everything(node)
     ]
-    assert where == ["poller.engine.supervisor", *["poller.targets.python"] * 4]
+    assert where == ["poller.engine.supervisor", *["poller.targets.python"] * 5]
 
 
 @pytest.mark.parametrize("module", [each for each in MODULES if floor(each) < 2 or room(each) == "engine"])

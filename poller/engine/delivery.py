@@ -31,7 +31,7 @@ from poller.model import MappingId, SequenceNumber, Window
 from poller.ports import Target
 from poller.records import Record
 from poller.rules import windows
-from poller.rules.envelope import TAIL, payload_bytes, render, size_bytes, window_tail
+from poller.rules.envelope import TAIL, frame_bytes, payload_bytes, render, size_bytes, window_tail
 from poller.rules.failure import expire, judge, seconds_to_expiry
 from poller.rules.partial_response import with_failures_understood
 
@@ -119,7 +119,7 @@ class Delivery:
             return PayloadTooLarge(f"the event has {size} bytes, {most} are allowed")
         outcome = await self._wiring.target.invoke(invocation)
         if self._window is not None:
-            outcome = windows.with_state(outcome)
+            outcome = windows.with_state(outcome, most - frame_bytes(invocation.tail) + len(self._window.state))
         if self._wiring.policy.report_item_failures and chunk.closing is None:
             outcome = with_failures_understood(outcome, [record.sequence_number for record in chunk.records])
         return outcome

@@ -14,11 +14,14 @@ from poller.invocation import Chunk, Closing
 from poller.mapping import BatchPolicy
 from poller.model import Position, ShardId, precedes
 from poller.ports import Clock
-from poller.records import Record
+from poller.records import Page, Record
 from poller.rules.batching import Batcher
 from poller.rules.envelope import frame_bytes, window_tail
 from poller.rules.ordering import LaneProgress, Progress
 from poller.rules.windows import due_closing, window_for
+
+EMPTY_SECONDS = 5.0
+"""So long a stream that tells no lag must have been empty: DynamoDB gives empty answers amid a backlog, too."""
 
 
 @dataclass(slots=True)
@@ -28,6 +31,21 @@ class Front:
     read_to: Position
     ended: bool = False
     caught_up_at: float = float("-inf")
+    _empty_since: float | None = None
+
+    def reached(self, page: Page, end: Position, now: float) -> None:
+        """The reading has come to ``end`` with a page, at the moment ``now``."""
+        self.read_to = end
+        self.ended = page.ended
+        asked_at = now - page.took_seconds
+        if page.behind_seconds is not None:
+            self.caught_up_at = asked_at if page.caught_up else self.caught_up_at
+        elif page.end is not None:
+            self.caught_up_at, self._empty_since = float("-inf"), None  # it was no proof that nothing came before
+        elif self._empty_since is None:
+            self._empty_since = asked_at
+        elif asked_at - self._empty_since >= EMPTY_SECONDS:
+            self.caught_up_at = asked_at
 
 
 class TumblingWindows:
@@ -84,6 +102,7 @@ class Lane:
         self._bell = bell
         self._clock = clock
         self._expires_in = expires_in
+        self._delivering = False
 
     @property
     def taken_to(self) -> Position:
@@ -104,6 +123,11 @@ class Lane:
         """Whether all that it took is done."""
         return self._progress.oldest is None
 
+    @property
+    def is_hungry(self) -> bool:
+        """Whether it only waits for more records: nothing of it is under way, and no batch is full."""
+        return not self._delivering and not self._batcher.is_full
+
     def take(self, wanted: Sequence[Record], to: Position) -> int:
         """The shard was read up to ``to``, with these records of this lane; how many bytes they have."""
         self._progress.take(wanted, to)
@@ -118,21 +142,26 @@ class Lane:
         while True:
             closing = self._windows.closing(self._batcher.head, self._front, self._clock.now())
             if closing is not None:
-                await self._delivery.deliver(Chunk((), closing=closing), scope)
-                self._batcher.reopen(anyio.current_time())
+                await self._deliver(Chunk((), closing=closing), scope)
                 continue
             self._windows.fit(self._batcher)
             over = self._front.ended and not self.is_behind
             batch = self._batcher.take(anyio.current_time(), flush=over or self._head_expires_in() <= 0)
             if batch:
-                await self._delivery.deliver(Chunk(batch), scope)
-                self._batcher.reopen(anyio.current_time())
+                await self._deliver(Chunk(batch), scope)
                 self._bell.ring()  # there is room again
             elif over:
                 return
             else:
                 due_in = self._batcher.due_at() - anyio.current_time()
                 await self._bell.wait(min(due_in, self._head_expires_in()))
+
+    async def _deliver(self, chunk: Chunk, scope: StopScope) -> None:
+        """The batching window of what comes next begins when this is over (R-BATCH-4)."""
+        self._delivering = True
+        await self._delivery.deliver(chunk, scope)
+        self._delivering = False
+        self._batcher.reopen(anyio.current_time())
 
     def _head_expires_in(self) -> float:
         head = self._batcher.head

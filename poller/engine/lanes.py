@@ -42,6 +42,11 @@ class Lanes:
         self._bell = bell
         self._filters = filters
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the shard was read to its end, and every record of it is done."""
+        return self._front.ended and all(lane.is_idle and not lane.is_behind for lane in self._lanes)
+
     def take_in(self, page: Page, start: Position) -> None:
         """Gives each lane its share of a page that begins at ``start``."""
         end = page.end or start
@@ -72,23 +77,23 @@ class Lanes:
 
     def front_reached(self, page: Page, end: Position) -> None:
         """The reading at the front has come to ``end`` with a page that will be taken in."""
-        self._front.read_to = end
-        self._front.ended = page.ended
-        if page.caught_up:
-            self._front.caught_up_at = self._here.clock.now() - page.took_seconds
+        self._front.reached(page, end, self._here.clock.now())
 
     async def room_at_the_front(self) -> None:
         """Returns when the front may read on: all have room, or one of several has nothing to do.
 
-        If memory is short only the latter will do: who holds nothing may read always.
+        If memory is short it takes one that has nothing to do but to wait for its batch to fill: no shard may starve
+        for what others hold.
         """
         if not all(lane.is_idle for lane in self._lanes):
             await checkpoint()  # the lanes first: without a window a batch is what one read gave (R-BATCH-3)
         while True:
             level = [lane for lane in self._lanes if not lane.is_behind]
-            if any(lane.is_idle for lane in level):
-                return
-            if not self._here.memory.is_short and not any(lane.is_full for lane in level):
+            if self._here.memory.is_short:
+                may = any(lane.is_hungry for lane in level)
+            else:
+                may = any(lane.is_idle for lane in level) or not any(lane.is_full for lane in level)
+            if may:
                 return
             await self._bell.wait()
 

@@ -72,6 +72,8 @@ class ShardReader:
                     tasks.start_soon(lane.run, scope)
         finally:
             self._here.memory.close()
+        if not dealer.is_done:  # to cancel a task from outside ends its group in silence
+            raise RuntimeError("a part of the shard's work ended before the shard did")
         async with scope.finish():
             await self._checkpointer.finish()
         self._here.observer(ShardFinished(self._here.mapping, self._here.shard))

@@ -192,6 +192,8 @@ class Supervisor:
             lease = taken.get(row.shard)
             if lease is not None and not row.finished:
                 held = self._held[row.shard] = Held(lease, StopScope(trusted_until))
+                if self._looking.cancel_called:  # the stop came meanwhile, and did not find it
+                    held.scope.stop(0)
                 shards.start_soon(self._hold, row, held)
 
     # Holding: one task per shard

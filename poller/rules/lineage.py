@@ -28,11 +28,12 @@ def unknown(listing: Listing, rows: Sequence[Row]) -> list[Shard]:
 def of_another_stream(rows: Sequence[Row], created_at: float | None) -> list[Row]:
     """Rows of a stream that was deleted: a later one of its name, with shards of the same names, is there now.
 
-    It was ``created_at`` (epoch seconds; ``None`` if nobody knows).
+    It was ``created_at`` (epoch seconds; ``None`` if nobody knows). A row that was made while its stream's age was not
+    to be had is of a stream that was there when it was saved last.
     """
     if created_at is None:
         return []
-    return [row for row in rows if row.stream_created_at and created_at - row.stream_created_at > SAME_STREAM_SECONDS]
+    return [row for row in rows if created_at - (row.stream_created_at or row.saved_at) > SAME_STREAM_SECONDS]
 
 
 def starting_checkpoint(shard: Shard, mapping: EventSourceMapping, now: float, *, first_start: bool) -> Checkpoint:

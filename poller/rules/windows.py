@@ -52,10 +52,19 @@ def grown_too_large(window: Window) -> bool:
     return len(window.state) > STATE_BYTES_MAX
 
 
-def with_state(outcome: Outcome) -> Outcome:
-    """An answer without ``state`` is a failed invocation (R-WIN-5)."""
-    if isinstance(outcome, Succeeded) and _state(outcome.answer) is None:
+def with_state(outcome: Outcome, state_bytes_max: int) -> Outcome:
+    """An answer without ``state`` is a failed invocation (R-WIN-5), as is one whose state fits in no event.
+
+    Kept, it could never be taken away again.
+    """
+    if not isinstance(outcome, Succeeded):
+        return outcome
+    state = _state(outcome.answer)
+    if state is None:
         return FunctionFailed("the answer has no state", outcome.response)
+    if len(state) > state_bytes_max:
+        problem = f"the answer's state has {len(state)} bytes, and {state_bytes_max} fit in an event"
+        return FunctionFailed(problem, outcome.response)
     return outcome
 
 

@@ -148,7 +148,9 @@ class SqliteStore:
         def read(database: sqlite3.Connection) -> MappingStatus | None:
             columns = "mapping, state, reason, result, changed_at, settings"
             found = database.execute(f"SELECT {columns} FROM mappings WHERE mapping = ?", (mapping,)).fetchone()
-            return MappingStatus(MappingId(found[0]), State(found[1]), *found[2:]) if found else None
+            if found is None or found[1] not in list(State):  # a newer version may know another state
+                return None
+            return MappingStatus(MappingId(found[0]), State(found[1]), *found[2:])
 
         return await self._commits.do(read)
 

@@ -6,6 +6,7 @@ Whatever a handler does wrong is a function error (R-PORT-5).
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import inspect
 import json
@@ -89,7 +90,7 @@ class PythonTarget:
         try:
             answer = await self._call(self._handler, asked, context)
             if inspect.isawaitable(answer):  # a coroutine in disguise, as of a decorator
-                answer = await answer
+                answer = await _apart(answer)
             body = _serialised(answer)
             return Succeeded(body) if len(body) <= ANSWER_BYTES_MAX else FunctionFailed(TOO_LARGE)
         except anyio.get_cancelled_exc_class():
@@ -121,7 +122,25 @@ def _is_async(handler: Handler) -> bool:
 async def _await(handler: Handler, event: object, context: LambdaContext) -> object:
     answer = handler(event, context)
     assert isinstance(answer, Awaitable)
-    return await answer
+    return await _apart(answer)
+
+
+async def _apart(awaitable: Awaitable[object]) -> object:
+    """In a task of its own: a handler that cancels its task, even later on, must not cancel one of the worker's."""
+    answers, errors = list[object](), list[BaseException]()
+
+    async def work() -> None:
+        try:
+            answers.append(await awaitable)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # a `SystemExit` that leaves a task ends the loop
+            errors.append(error)
+
+    await asyncio.create_task(work())
+    if errors:
+        raise errors.pop()  # as below
+    return answers[0]
 
 
 async def _in_thread(handler: Handler, event: object, context: LambdaContext) -> object:

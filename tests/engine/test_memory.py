@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 
 import anyio
+import pytest
 
 from poller.engine.memory import ON_THE_WAY_BYTES, Budget, Holding
 from poller.events import PageRead
 from poller.invocation import FunctionFailed, Succeeded
 from poller.mapping import BatchPolicy
 from poller.model import Shard, ShardId
+from poller.rules.pacing import few_records
 from poller.stores.memory import MemoryStore
 from tests.builders import records
 from tests.engine.running import a_mapping, new_worker
-from tests.fakes import Heard, ScriptedSource, ScriptedTarget
+from tests.fakes import Heard, KeptSource, ScriptedSource, ScriptedTarget
 from tests.virtual import VirtualClock, run_virtually
 
 STUCK, WELL = ShardId("shard-0"), ShardId("shard-1")
@@ -51,7 +53,7 @@ def test_what_was_asked_for_counts_as_if_it_were_there():
         assert one == 7
 
 
-def two_shards(budget, pages=6):
+def two_shards(budget, pages=6, batch_size=100):
     """Runs two minutes in which the first shard's function always fails; the pages of both are read one by one."""
     source = ScriptedSource(Shard(STUCK), Shard(WELL))
     for number in range(pages):
@@ -63,7 +65,7 @@ def two_shards(budget, pages=6):
 
     async def main():
         heard, target, stop = Heard(), ScriptedTarget(answer), anyio.Event()
-        mapping = a_mapping(batch=BatchPolicy(batch_size=100, window_seconds=5))
+        mapping = a_mapping(batch=BatchPolicy(batch_size=batch_size, window_seconds=5))
         worker = new_worker(source, target, MemoryStore(VirtualClock()), heard, mapping=mapping, memory=budget)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(worker.run, stop)
@@ -81,9 +83,29 @@ def test_with_room_a_shard_reads_on_while_its_records_wait():
 
 
 def test_without_room_it_reads_on_when_it_is_done_and_holds_up_no_other():
-    read, handled = two_shards(Budget(1))
+    read, handled = two_shards(Budget(1), batch_size=5)
     assert read == {STUCK: 1, WELL: 6}
     assert len(handled) == 30
+
+
+@pytest.mark.parametrize(("lanes", "batch_size"), [(1, 300), (10, 100)])
+def test_without_room_a_batch_that_waits_for_its_window_is_still_filled(lanes, batch_size):
+    """I14: or the window would wait for records, and the reading for the window."""
+    target, budget = ScriptedTarget(), Budget(1000)
+    budget.held_bytes = 10_000  # by others, for as long as it takes
+    source = KeptSource(records(*range(1, 20_001)), page_records=few_records(batch_size, lanes))
+    mapping = a_mapping(batch=BatchPolicy(batch_size=batch_size, window_seconds=60.0), lanes=lanes)
+
+    async def main():
+        stop = anyio.Event()
+        worker = new_worker(source, target, MemoryStore(VirtualClock()), Heard(), mapping=mapping, memory=budget)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(worker.run, stop)
+            await anyio.sleep(130)
+            stop.set()
+
+    run_virtually(main)
+    assert sum(map(len, target.batches)) == 20_000
 
 
 def test_what_a_reader_held_is_given_back_when_it_ends():

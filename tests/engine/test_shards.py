@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 import anyio
@@ -25,6 +27,8 @@ from poller.mapping import BatchPolicy, FailurePolicy
 from poller.model import TRIM_HORIZON, Checkpoint, Position, Shard, ShardId, WorkerId
 from poller.records import Page
 from poller.stores.memory import MemoryStore
+from poller.targets import python
+from poller.targets.python import PythonTarget
 from tests.builders import mapping, record, records
 from tests.engine.running import deliver, new_worker, poison, run
 from tests.fakes import Heard, KeptSource, ScriptedSource, ScriptedTarget
@@ -566,3 +570,54 @@ def test_latest_is_pinned_to_a_moment_behind_the_first_listing():
     seen = run(source, seconds=20, starting_position="LATEST")
     assert seen.position("old") == "SHARD_END"
     assert seen.rows["shard-0"].checkpoint.position.timestamp >= EPOCH + 5
+
+
+async def forgotten(number):
+    """A guard that is not taken back: it fires when the handler has long been done."""
+    if number == 2:
+        asyncio.get_running_loop().call_later(0.05, asyncio.current_task().cancel)
+
+
+async def swallowed(number):
+    """As some libraries do it: the task stays one that was asked to end."""
+    if number == 2:
+        asyncio.current_task().cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(1)
+        await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("guard", [forgotten, swallowed])
+def test_a_handler_that_cancels_its_task_cancels_none_of_the_workers(guard, lanes):
+    """R-PORT-5, I1."""
+    calls, handled = [], set()
+
+    async def handler(event, context):
+        calls.append(event)
+        await guard(len(calls))
+        handled.update(int(each["kinesis"]["sequenceNumber"]) for each in event["Records"])
+
+    target = PythonTarget(handler, function_name="f", function_arn="arn", timeout_seconds=5)
+    seen = run(KeptSource(records(*range(1, 31)), page_records=5), target, seconds=60, lanes=lanes)
+    assert handled == set(range(1, 31))
+    assert not seen.heard.of(ShardFailed)
+    assert seen.position() == "AFTER:30"
+
+
+def test_a_task_of_the_shard_that_somebody_cancels_does_not_end_the_shard(monkeypatch):
+    """I1: its group ends in silence, and what was not delivered would never be."""
+    monkeypatch.setattr(python, "_apart", lambda awaitable: awaitable)  # the handler has the lane's own task
+
+    async def handler(event, context):
+        if len(handled) == 10:
+            asyncio.get_running_loop().call_later(0.05, asyncio.current_task().cancel)
+        handled.extend(int(each["kinesis"]["sequenceNumber"]) for each in event["Records"])
+
+    handled = []
+    target = PythonTarget(handler, function_name="f", function_arn="arn", timeout_seconds=5)
+    seen = run(KeptSource(records(*range(1, 31)), page_records=5), target, seconds=60)
+    assert set(handled) == set(range(1, 31))
+    (failed,) = seen.heard.of(ShardFailed)
+    assert "ended before the shard did" in failed.problem
+    assert not seen.heard.of(ShardFinished)

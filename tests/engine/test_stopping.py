@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import anyio
 
 from poller.engine.stopping import StopScope
-from tests.virtual import run_virtually
+from poller.stores.memory import MemoryStore
+from tests.builders import mapping, records
+from tests.engine.running import new_worker
+from tests.fakes import Heard, KeptSource, ScriptedTarget
+from tests.virtual import VirtualClock, run_virtually
 
 
 def stepping(*seconds, stop_at=None, grace=10.0, trusted_until=1e9, extend=None):
@@ -63,3 +69,34 @@ def test_nothing_is_begun_after_a_stop():
 
     run_virtually(main)
     assert begun == []
+
+
+def test_a_stop_that_comes_while_leases_are_taken_is_heard_by_their_readers():
+    """In one turn of the loop with the store's last answer, when nothing of what was taken is known yet."""
+    source = KeptSource(records(*range(1, 5001)), page_records=10)
+    target, stop = ScriptedTarget(), anyio.Event()
+
+    class Answering(MemoryStore):
+        taken = False
+
+        async def take(self, lease, owner):
+            self.taken = True
+            return await super().take(lease, owner)
+
+        async def rows(self, mapping):
+            found = await super().rows(mapping)
+            if self.taken and not stop.is_set():
+                answered = anyio.Event()
+                asyncio.get_running_loop().call_soon(lambda: (stop.set(), answered.set()))
+                await answered.wait()
+            return found
+
+    async def main():
+        store = Answering(VirtualClock())
+        with anyio.fail_after(30):
+            await new_worker(source, target, store, Heard(), drain_seconds=25).run(stop)
+        (row,) = await store.rows(mapping().id)
+        return row
+
+    assert run_virtually(main).lease.owner is None
+    assert target.batches == []

@@ -11,6 +11,7 @@ from poller.events import RecordsDiscarded, WindowClosed
 from poller.invocation import FunctionFailed, NotInvoked, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy
 from poller.model import Shard, ShardId
+from poller.records import Page
 from poller.rules import windows
 from poller.stores.memory import MemoryStore
 from tests.builders import STREAM, record
@@ -115,6 +116,29 @@ def test_a_stream_that_does_not_answer_ends_no_window():
     target = Aggregator()
     run(Silent(at(21)), target, seconds=400, tumbling_window_seconds=30)
     assert len(target.events) == 1
+
+
+def test_an_empty_answer_amid_a_backlog_ends_no_window():
+    """R-WIN-8, R-WIN-14: DynamoDB gives such answers and tells no lag; records must count where they belong."""
+    old = START - 7200
+
+    class Backlog(ScriptedSource):
+        async def _play(self, shard, position):
+            for first in range(1, 100, 3):
+                await anyio.sleep(0.1)
+                yield Page(tuple(record(number, arrived_at=old + number) for number in range(first, first + 3)))
+                if first % 2:
+                    await anyio.sleep(0.1)
+                    yield Page(())
+            while True:
+                await anyio.sleep(0.25)
+                yield Page(())
+
+    target = Aggregator()
+    run(Backlog(), target, seconds=60, tumbling_window_seconds=30)
+    finals = [state["n"] for _, state, final, _ in target.calls() if final]
+    assert finals == [29, 30, 30, 10]
+    assert [numbers for numbers, *_ in target.calls()][-1] == []
 
 
 def test_an_older_stamp_behind_a_newer_one_counts_for_the_open_window():

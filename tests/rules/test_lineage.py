@@ -128,8 +128,9 @@ def test_whatever_the_family_tree_every_shard_gets_its_turn_and_parents_come_fir
 
 @given(st.one_of(st.none(), st.floats(1e9, 2e9)), st.one_of(st.none(), st.floats(1e9, 2e9)))
 def test_rows_belong_to_another_stream_only_if_a_later_one_is_there(made_at, found_at):
-    """R-STATE-10: what is not known, or differs by a rounding, replaces nothing."""
-    old = replace(row("s"), stream_created_at=made_at)
+    """R-STATE-10: a rounding replaces nothing; a row that knows no age was saved in its stream's time."""
+    saved_at = 1.5e9
+    old = replace(row("s", saved_at=saved_at), stream_created_at=made_at)
     found = of_another_stream([old], found_at)
-    later = made_at is not None and found_at is not None and found_at - made_at > 1.0
+    later = found_at is not None and found_at - (saved_at if made_at is None else made_at) > 1.0
     assert found == ([old] if later else [])

@@ -96,13 +96,19 @@ def test_a_closing_is_due_when_something_later_or_nothing_more_comes(window, hea
 )
 def test_an_answer_must_have_a_state(answer, is_state):
     """R-WIN-5."""
-    outcome = with_state(Succeeded(answer))
+    outcome = with_state(Succeeded(answer), 100)
     assert isinstance(outcome, Succeeded) is is_state
 
 
 def test_other_outcomes_stay_as_they_are():
     for outcome in (FunctionFailed("boom"), NotInvoked("429")):
-        assert with_state(outcome) is outcome
+        assert with_state(outcome, 100) is outcome
+
+
+@pytest.mark.parametrize(("most", "fits"), [(14, True), (13, False)])
+def test_a_state_that_fits_in_no_event_is_a_failed_call(most, fits):
+    """R-WIN-10, R-PORT-10: kept, it could never be taken away again. Its form is the compact one."""
+    assert isinstance(with_state(Succeeded(b'{"state": {"text": "abc"}}'), most), Succeeded) is fits
 
 
 BATCH = Chunk(records(1, 2))

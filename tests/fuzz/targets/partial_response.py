@@ -12,7 +12,7 @@ import zlib
 from poller.invocation import Chunk, Succeeded
 from poller.mapping import FailurePolicy
 from poller.rules.failure import judge
-from poller.rules.partial_response import first_failure
+from poller.rules.partial_response import first_failure, with_failures_understood
 from poller.rules.windows import with_state
 from poller.targets.answers import Unreadable, in_short, read_answer, retry_after_seconds
 from tests.builders import numbers, record
@@ -95,7 +95,9 @@ def _read(answer, size, policy):
     assert len(verdict.settled) == (len(records) if failed_from is None else failed_from)
     if failed_from is not None and failed_from > 0:
         assert len(pending) == len(records) - failed_from, "a suffix is invoked again"
-    with_state(Succeeded(answer))
+    understood = with_failures_understood(Succeeded(answer), [each.sequence_number for each in records])
+    assert isinstance(understood, Succeeded) or failed_from == 0, "what cannot be understood fails the whole batch"
+    with_state(Succeeded(answer), 1000)
 
 
 def _failed_from(answer, batch):
