@@ -126,7 +126,7 @@ class Lane:
     @property
     def is_hungry(self) -> bool:
         """Whether it only waits for more records: nothing of it is under way, and no batch is full."""
-        return not self._delivering and not self._batcher.is_full
+        return self.is_idle or not (self._delivering or self._batcher.is_full)
 
     def take(self, wanted: Sequence[Record], to: Position) -> int:
         """The shard was read up to ``to``, with these records of this lane; how many bytes they have."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import resource
 import subprocess
 import sys
+import threading
 import uuid
 from pathlib import Path
 
@@ -133,3 +135,20 @@ async def test_a_path_that_cannot_be_written_to_is_told_with_its_reason(tmp_path
     with pytest.raises(kind) as caught:
         await FileDestination(f"file://{tmp_path}/{name}").send(failure_report(id=str(uuid.uuid4())))
     assert said.format(directory=tmp_path) in str(caught.value)
+
+
+async def test_a_file_that_another_writer_holds_costs_one_thread_and_gets_no_line_that_was_given_up(tmp_path):
+    """What was told as not delivered must not come after all, nor keep the process from ending."""
+    path = tmp_path / "failures.jsonl"
+    destination, before = FileDestination(f"file://{path}"), threading.active_count()
+    with path.open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for number in range(4):
+            with anyio.move_on_after(0.05) as patience:
+                await destination.send(failure_report(id=str(number)))
+            assert patience.cancelled_caught
+        assert threading.active_count() == before + 1
+        assert all(thread.daemon for thread in threading.enumerate() if thread.name.startswith("write to"))
+    await destination.send(failure_report(request_id="last"))
+    (line,) = lines(path)
+    assert line["requestContext"]["requestId"] == "last"

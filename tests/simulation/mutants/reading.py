@@ -126,6 +126,11 @@ def what_does_not_fit_is_dropped(patch):
     patch.setattr(lane.Lane, "take", lossy)
 
 
+def a_lane_with_nothing_to_do_taken_for_full(patch):
+    """While memory is short: the frame of a window with a large state fills an event by itself."""
+    patch.setattr(lane.Lane, "is_hungry", property(lambda self: not (self._delivering or self._batcher.is_full)))
+
+
 def nothing_holds_the_reading_back(patch):
     async def room(self):
         await anyio.lowlevel.checkpoint()
