@@ -136,9 +136,12 @@ async def _created(aws: Aws, service: str, region: str, name: str) -> str:
 
 async def _destination(aws: Aws, destination: str) -> str:
     """The queue, topic or bucket, made, by its ARN here; files and URLs are used as they are."""
+    kind = destination_kind(destination)
+    if kind in (DestinationKind.FILE, DestinationKind.HTTP):
+        return destination
     *_, region, _, name = destination.split(":")
     with translated(f"make {destination}"):
-        match destination_kind(destination):
+        match kind:
             case DestinationKind.SQS:
                 sqs = await aws.client("sqs", region)
                 url = (await sqs.create_queue(QueueName=name))["QueueUrl"]

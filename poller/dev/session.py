@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from ipaddress import ip_address
 from typing import TextIO, cast
+from urllib.parse import urlsplit
 
 import anyio
 
 from poller.app import run_worker, stopped_by_signals
-from poller.arns import SourceKind, source_kind, source_name
+from poller.arns import SourceKind, shown, source_kind, source_name
 from poller.clock import SystemClock
 from poller.config import FunctionSettings, Settings
 from poller.dev.endpoint import embedded_endpoint, keep_handlers_here, use_words_for_credentials, with_streams
@@ -64,7 +67,7 @@ class _Session:
         log = Log(configure_logging(stream=stream, as_json=False), SystemClock())
         asked, stop = anyio.Event(), anyio.Event()
         async with stopped_by_signals(asked), embedded_endpoint() as url:
-            settings = _with_stand_ins(await with_streams(self._settings, url), self._view)
+            settings = await with_streams(kept_here(self._settings, self._view.say), url)
             keep_handlers_here(settings.aws)
             ledger = Ledger([mapping for mapping in settings.mappings if mapping.enabled])
             self._greet(settings, url)
@@ -136,11 +139,31 @@ async def _accounted(ledger: Ledger, stuck_seconds: float) -> None:
             left, since = now, anyio.current_time()
 
 
-def _with_stand_ins(settings: Settings, view: View) -> Settings:
-    """Mappings to AWS Lambda functions get a function that takes everything: no Lambda runs here."""
+def kept_here(settings: Settings, say: Callable[[str], None]) -> Settings:
+    """Sample records leave this machine by no way: a stand-in takes what would go to a Lambda function or far away.
+
+    Reports to a URL far away are left out.
+    """
     functions = dict(settings.functions)
+    mappings = []
     for mapping in settings.mappings:
-        if mapping.enabled and mapping.function_name not in functions:
+        function = functions.get(mapping.function_name)
+        what = "a Lambda function" if function is None else f"at {shown(function.url or '')}"
+        if mapping.enabled and (function is None or _is_far(function.url)):
             functions[mapping.function_name] = FunctionSettings(mapping.function_name, STAND_IN, None)
-            view.say(f"{mapping.name}: {mapping.function_name} is a Lambda function; a stand-in takes its batches here")
-    return replace(settings, functions=functions)
+            say(f"{mapping.name}: {mapping.function_name} is {what}; a stand-in takes its batches here")
+        if mapping.enabled and _is_far(mapping.destination):
+            say(f"{mapping.name}: nothing is reported to {shown(mapping.destination or '')} from here")
+        mappings.append(replace(mapping, destination=None) if _is_far(mapping.destination) else mapping)
+    return replace(settings, functions=functions, mappings=tuple(mappings))
+
+
+def _is_far(url: str | None) -> bool:
+    """Whether it is a URL of another machine."""
+    if url is None or not url.startswith(("http://", "https://")):
+        return False
+    host = urlsplit(url).hostname or ""
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"

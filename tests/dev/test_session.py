@@ -14,6 +14,10 @@ from pathlib import Path
 import botocore.session
 import pytest
 
+from poller.config import load
+from poller.dev.endpoint import _destination
+from poller.dev.session import STAND_IN, kept_here
+
 REPOSITORY = Path(__file__).parent.parent.parent
 EXAMPLE = (REPOSITORY / "config.example.toml").read_text()
 
@@ -113,3 +117,48 @@ def test_a_handler_that_is_not_there_is_told_as_a_problem_of_the_file(tmp_path):
     assert process.returncode == 78
     assert "functions.orders-handler.handler: handler 'no_such_module:orders' cannot be imported" in err
     assert "Traceback" not in err
+
+
+FAR = """
+[functions.far]
+url = "https://bob:s3cret@billing.example.com/events?token=s3cret"
+[functions.near]
+url = "http://127.0.0.1:8000/events"
+[functions.own]
+handler = "poller.dev.handlers:orders"
+"""
+
+
+def mapping_to(function, destination):
+    return f"""
+[[event_source_mappings]]
+name = "{function}"
+event_source_arn = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
+function_name = "{function}"
+starting_position = "TRIM_HORIZON"
+destination_config = {{ on_failure = {{ destination = "{destination}" }} }}
+"""
+
+
+def test_sample_records_go_to_no_other_machine(tmp_path):
+    """Some of them are made to fail, and none of them is anybody's order."""
+    places = {
+        "far": "https://hooks.example.com/x",
+        "near": "http://[::1]:8000/x",
+        "own": "file:///failures.jsonl",
+        "a-lambda": "arn:aws:sqs:us-east-1:123456789012:failures",
+    }
+    file, told = tmp_path / "c.toml", []
+    file.write_text(FAR + "".join(mapping_to(*each) for each in places.items()))
+    kept = kept_here(load(file, now=1.8e9, environ={}), told.append)
+    taken_here = {name for name, function in kept.functions.items() if function.handler == STAND_IN}
+    assert taken_here == {"far", "a-lambda"}
+    assert kept.functions["near"].url
+    assert [each.destination for each in kept.mappings] == [None, *list(places.values())[1:]]
+    assert len(told) == 3
+    assert "s3cret" not in "".join(told)
+
+
+@pytest.mark.parametrize("place", ["file:///tmp/failures.jsonl", "https://hooks.example.com/x", "http://[::1]:8000/"])
+async def test_files_and_urls_are_no_things_to_make(place):
+    assert await _destination(None, place) == place
