@@ -29,9 +29,9 @@ WORKDIR /var/lib/poller
 VOLUME /var/lib/poller
 USER 10001:10001
 EXPOSE 9464
-# POLLER_HEALTH_URL: set it where [server] listens on another port.
+# POLLER_HEALTH_URL: set it where [server] listens on another port; with listen = "", run with --no-healthcheck.
 ENV POLLER_HEALTH_URL=http://127.0.0.1:9464/livez
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
-  CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(os.environ['POLLER_HEALTH_URL'], timeout=4)"]
+  CMD ["python", "-c", "import os, urllib.request as u; u.build_opener(u.ProxyHandler({})).open(os.environ['POLLER_HEALTH_URL'], timeout=4)"]
 ENTRYPOINT ["poller"]
 CMD ["run", "--config", "/etc/poller/config.toml"]

@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from random import Random, SystemRandom
 
 import anyio
+from structlog.typing import FilteringBoundLogger
 
 from poller import __version__
 from poller.api.server import status_server
@@ -54,7 +56,9 @@ def main_run(settings: Settings) -> int:
     level = os.environ.get("POLLER_LOG_LEVEL", "INFO").upper()
     if level not in _LOG_LEVELS:
         raise ConfigError((f"POLLER_LOG_LEVEL: {level!r} is no level; use one of {', '.join(_LOG_LEVELS)}",))
-    log = Log(configure_logging(stream=sys.stderr, level=level), SystemClock())
+    logger = configure_logging(stream=sys.stderr, level=level)
+    _tell_start(settings, logger)
+    log = Log(logger, SystemClock())
     keep_freed_memory()
     look_seldom()
 
@@ -65,6 +69,18 @@ def main_run(settings: Settings) -> int:
 
     anyio.run(run)
     return 0
+
+
+def _tell_start(settings: Settings, logger: FilteringBoundLogger) -> None:
+    """What a log must begin with: a store that is new where an old one was expected reads everything again."""
+    store: dict[str, object] = {"store": settings.store_url}
+    if settings.store_url.startswith("sqlite:///"):
+        path = Path(settings.store_url.removeprefix("sqlite:///")).absolute()
+        store = {"store": str(path), "new_store": not path.exists()}
+    listen = f"{settings.server.host}:{settings.server.port}" if settings.server else ""
+    logger.info("worker starting", version=__version__, config=str(settings.path.absolute()), **store, listen=listen)
+    for note in settings.notes:
+        logger.warning("hardly meant", note=note)
 
 
 @asynccontextmanager

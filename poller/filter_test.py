@@ -56,7 +56,8 @@ def main_filter_test(pattern: str, event: str, *, as_json: bool, strict: bool) -
     Returns 0 for a match, 1 for none, 2 if the pattern or the event cannot be used.
     """
     try:
-        judgement = judged(_given(pattern), _event(_given(event)), strict=strict)
+        given = _event(_given(event))
+        judgement = judged(_given(pattern), given, strict=strict)
     except _Unusable as problem:
         print(problem, file=sys.stderr)
         return EXIT_UNUSABLE
@@ -67,6 +68,9 @@ def main_filter_test(pattern: str, event: str, *, as_json: bool, strict: bool) -
         _print(f"{judgement.verdict.replace('_', ' ')}{reason}")
         if judgement.extended_operators and not strict:
             _print(f"a mapping needs extended_filter_operators = true for {', '.join(judgement.extended_operators)}")
+    if isinstance(given, dict) and isinstance(given.get("kinesis"), dict):
+        form = "a pattern sees what is under it at the top level, with data decoded"
+        print(f'note: an event with "kinesis" is what a function gets; {form}', file=sys.stderr)
     return VERDICTS.index(judgement.verdict)
 
 

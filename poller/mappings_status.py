@@ -27,14 +27,15 @@ _HEAD = ("NAME", "UUID", "STATE", "CHANGED", "REASON", "LAST PROCESSING RESULT")
 
 
 def main_mappings(settings: Settings, *, as_json: bool) -> int:
-    """Prints every mapping of the file, as JSON in the form of Lambda's list (R-API-6).
+    """Prints every mapping of the file, as JSON in the form of Lambda's list (R-API-6) with its name and problems.
 
     Returns 0, or 1 if the store did not answer. Raises `ConfigError` if it cannot be looked at.
     """
     clock = SystemClock()
     found, problems = anyio.run(_look, settings, store_to_look_at(settings), clock)
     if as_json:
-        print(json.dumps({"EventSourceMappings": [_json(*each, settings, clock.now()) for each in found]}, indent=2))
+        listed = [_json(*each, settings, clock.now()) for each in found]
+        print(json.dumps({"EventSourceMappings": listed, "problems": problems}, indent=2))
     else:
         print(table([_HEAD, *(_cells(*each) for each in found)]))
     print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
@@ -42,7 +43,7 @@ def main_mappings(settings: Settings, *, as_json: bool) -> int:
 
 
 async def _look(settings: Settings, store_url: str, clock: Clock) -> tuple[list[Found], list[str]]:
-    async with aclosing(open_store(store_url, clock)) as store:
+    async with aclosing(open_store(store_url, clock, read_only=True)) as store:
         return await last_reports(settings.mappings, store)
 
 
@@ -62,7 +63,7 @@ def _json(
     mapping: EventSourceMapping, status: MappingStatus | None, settings: Settings, now: float
 ) -> dict[str, object]:
     status = status or _not_started(mapping, now)
-    return configuration(mapping, status, function_arn=function_arn(mapping, settings))
+    return {**configuration(mapping, status, function_arn=function_arn(mapping, settings)), "Name": mapping.name}
 
 
 def _not_started(mapping: EventSourceMapping, now: float) -> MappingStatus:

@@ -38,10 +38,17 @@ def open_aws(settings: AwsSettings) -> Aws:
     return Aws(region=settings.region, endpoint_url=settings.endpoint_url, endpoint_urls=settings.endpoint_urls)
 
 
-def open_store(url: str, clock: Clock) -> Store:
-    """The store of a checked ``url``: ``memory:`` or ``sqlite:///path``. Raises `ConfigError` if it cannot be used."""
+def open_store(url: str, clock: Clock, *, read_only: bool = False) -> Store:
+    """The store of a checked ``url``: ``memory:`` or ``sqlite:///path``. Raises `ConfigError` if it cannot be used.
+
+    ``read_only`` is for a look at a file, which changes nothing.
+    """
     kind, _, path = url.partition(":")
-    store: Store = _load(STORES[kind])(*([Path(path.removeprefix("///"))] if path else []), clock)
+    store: Store
+    if path:
+        store = _load(STORES[kind])(Path(path.removeprefix("///")), clock, read_only=read_only)
+    else:
+        store = _load(STORES[kind])(clock)
     return store
 
 

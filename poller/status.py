@@ -99,7 +99,7 @@ async def _look(settings: Settings, store_url: str) -> tuple[list[ShardStatus], 
     clock = SystemClock()
     found: list[ShardStatus] = []
     problems: list[tuple[EventSourceMapping, str]] = []
-    async with aclosing(open_aws(settings.aws)) as aws, aclosing(open_store(store_url, clock)) as store:
+    async with aclosing(open_aws(settings.aws)) as aws, aclosing(open_store(store_url, clock, read_only=True)) as store:
         for mapping in settings.mappings:
             source = open_source(mapping, aws, _hear_nothing, clock, Random())
             try:

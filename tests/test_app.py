@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import anyio
 import pytest
 
-from poller.app import run_worker
+from poller.app import main_run, run_worker
 from poller.config import load
 from poller.rules.pacing import FEW_RECORDS_MIN
 from tests.http_endpoint import endpoint
@@ -77,3 +79,25 @@ async def test_what_may_wait_in_memory_is_what_shards_ask_for(mib, limits, tmp_p
                 await service.both.wait()
                 stop.set()
     assert [question.get("Limit") for question in service.questions("GetRecords")][:2] == limits
+
+
+@pytest.mark.parametrize("url", ["sqlite:///poller.db", "memory:"])
+def test_a_log_begins_with_where_everything_is(url, tmp_path, monkeypatch, capsys):
+    """A store that is new where an old one was expected reads everything again."""
+
+    async def nothing(settings, *, stop, observers):
+        pass
+
+    monkeypatch.setattr("poller.app.run_worker", nothing)
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "poller.toml"
+    pattern = """filter_criteria = { filters = [{ pattern = '{"kinesis": {"data": {"a": [1]}}}' }] }"""
+    text = CONFIG.format(mib=1, url="http://127.0.0.1:9", arn=KINESIS_ARN).replace("memory:", url)
+    file.write_text(text + pattern)
+    for is_new in (True, False):
+        assert main_run(load(file, now=1.8e9, environ={})) == 0
+        started, noted = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+        store = {"store": str(tmp_path / "poller.db"), "new_store": is_new} if url != "memory:" else {"store": url}
+        assert started.items() >= {"event": "worker starting", "config": str(file), "listen": "", **store}.items()
+        assert "no record of this source shows a pattern the key kinesis" in noted["note"]
+        (tmp_path / "poller.db").touch()

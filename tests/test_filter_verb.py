@@ -32,6 +32,17 @@ def test_one_pattern_is_tried(pattern, event, code, said, capsys):
     assert capsys.readouterr().out == said
 
 
+def test_an_event_of_a_function_is_told_apart_from_what_a_pattern_sees(capsys):
+    """R-FILT-10: it would say that a pattern matches which in a mapping never does."""
+    assert main(["filter", "test", '{"kinesis":{"data":{"a":[1]}}}', '{"kinesis":{"data":{"a":1}}}']) == 0
+    out, err = capsys.readouterr()
+    assert out == "match\n"
+    assert err == (
+        'note: an event with "kinesis" is what a function gets; a pattern sees what is under it at the top level, '
+        "with data decoded\n"
+    )
+
+
 def test_one_pattern_is_judged_as_lambda_does(capsys):
     """R-FILT-20."""
     assert main(["filter", "test", "--strict", WILD, '{"a":"xy"}']) == 2

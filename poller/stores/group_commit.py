@@ -56,8 +56,9 @@ class GroupCommit:
 
     _file: _File | None = None
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, *, read_only: bool = False) -> None:
         self._database = database
+        self._begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
         (_, _, path), *_ = database.execute("PRAGMA database_list")
         if path:
             self._file = _File(path, _node(path))
@@ -107,7 +108,7 @@ class GroupCommit:
         try:
             if self._file is not None:
                 self._file.must_be_there()
-            self._database.execute("BEGIN IMMEDIATE")
+            self._database.execute(self._begin)
             for job in group:
                 job.answer = job.work(self._database)
             self._database.execute("COMMIT")

@@ -7,10 +7,12 @@ can save each second although every commit waits for the disk.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 from poller.errors import ConfigError, LeaseLost
 from poller.mapping import MappingStatus, State
@@ -68,21 +70,23 @@ class SqliteStore:
     """The rows in the file at ``path``, which is made if need be; see `poller.ports.Store`.
 
     A worker that died gives its shards back at once: each live owner holds a lock on a file beside ``path``.
-    Raises `ConfigError` if the file cannot be used.
+    ``read_only`` is for a look, which changes nothing. Raises `ConfigError` if the file cannot be used.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, *, read_only: bool = False) -> None:
         self._clock = clock
+        self._read_only = read_only
         self._owners = OwnerLocks(path)
-        self._commits = GroupCommit(_opened(path))
+        self._commits = GroupCommit(_opened(path, read_only=read_only), read_only=read_only)
 
     async def rows(self, mapping: MappingId) -> Sequence[Row]:
         def read(database: sqlite3.Connection) -> list[Row]:
             question = f"SELECT {_COLUMNS} FROM shards WHERE mapping = ?"
             rows = [_row(columns) for columns in database.execute(question, (mapping,))]
             dead = self._owners.dead({row.lease.owner for row in rows if row.lease.owner})
-            database.executemany("UPDATE shards SET owner = NULL WHERE owner = ?", [(each,) for each in dead])
-            self._owners.bury(dead)
+            if not self._read_only:
+                database.executemany("UPDATE shards SET owner = NULL WHERE owner = ?", [(each,) for each in dead])
+                self._owners.bury(dead)
             return [_without_dead(row, dead) for row in rows]
 
         return await self._commits.do(read)
@@ -167,27 +171,37 @@ class SqliteStore:
         return await self._commits.do(lambda database: database.execute(command, values).rowcount > 0)
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _opened(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """The database, ready for use by another thread; commits reach the disk before they are answered."""
+    place = f"file:{quote(os.fsencode(path.absolute()))}?mode={'ro' if read_only else 'rwc'}"
     try:
-        database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
+        database = sqlite3.connect(place, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version > _VERSION:
             problem = f"[store] url: {path} was made by a newer version of poller; use that version, or another file"
             raise ConfigError((problem,))
-        database.execute("BEGIN IMMEDIATE")
-        for command in (*(_FROM_VERSION_1 if version == 1 else ()), *_SCHEMA):
-            database.execute(command)
-        database.execute(f"PRAGMA user_version = {_VERSION}")
-        database.execute("COMMIT")
+        if version == 0 and database.execute("SELECT 1 FROM sqlite_schema").fetchone():
+            raise ConfigError((f"[store] url: {path} is a database of another program; give another file",))
+        if read_only and version < _VERSION:
+            raise ConfigError((f"[store] url: no worker of this version has used {path} yet",))
+        if not read_only:
+            _make_ready(database, version)
     except sqlite3.Error as error:
         advice = "the directory must exist and be writable, and the file be a database of poller's"
         if getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY":
             advice = "another program has been writing to it for long; start the worker when that has ended"
         raise ConfigError((f"[store] url: cannot open {path}: {error}; {advice}",)) from error
     return database
+
+
+def _make_ready(database: sqlite3.Connection, version: int) -> None:
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("BEGIN IMMEDIATE")
+    for command in (*(_FROM_VERSION_1 if version == 1 else ()), *_SCHEMA):
+        database.execute(command)
+    database.execute(f"PRAGMA user_version = {_VERSION}")
+    database.execute("COMMIT")
 
 
 def _fence(lease: Lease) -> tuple[object, ...]:

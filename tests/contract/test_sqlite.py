@@ -14,6 +14,7 @@ import pytest
 
 from poller.clock import SystemClock
 from poller.errors import ConfigError, Unavailable
+from poller.mapping import MappingStatus, State
 from poller.model import Checkpoint, Position, SequenceNumber, Shard, ShardId
 from poller.stores.sqlite import SqliteStore
 from tests.contract.test_store import ORDERS, S1, START, A, B, after, only, taken
@@ -209,6 +210,47 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path):
     database.close()
     with pytest.raises(ConfigError, match="newer version"):
         SqliteStore(tmp_path / "poller.db", SystemClock())
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_database_of_another_program_is_left_as_it_is(tmp_path, read_only):
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE users (name TEXT)")
+    database.close()
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match="is a database of another program"):
+        SqliteStore(path, SystemClock(), read_only=read_only)
+    assert path.read_bytes() == before
+
+
+async def test_a_look_changes_nothing_and_sees_who_is_dead(tmp_path):
+    path = tmp_path / "poller.db"
+    async with opened(path) as store:
+        await store.create(ORDERS, [(S1, START)])
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE shards SET owner = 'w/1'")
+    other.close()
+    (tmp_path / "poller.db.w%2F1.alive").touch()
+    before = path.read_bytes()
+    async with aclosing(SqliteStore(path, SystemClock(), read_only=True)) as store:
+        (row,) = await store.rows(ORDERS)
+        assert row.lease.owner is None
+        with pytest.raises(Unavailable, match="readonly"):
+            await store.create(ORDERS, [(Shard(ShardId("s-9")), START)])
+    assert path.read_bytes() == before
+    assert (tmp_path / "poller.db.w%2F1.alive").exists()
+
+
+async def test_a_state_that_a_newer_version_wrote_is_as_good_as_none(tmp_path):
+    """A mapping is read whatever its row of words says."""
+    path = tmp_path / "poller.db"
+    async with opened(path) as store:
+        await store.report(MappingStatus(ORDERS, State.ENABLED, changed_at=1.0, settings="x"))
+        with sqlite3.connect(path) as other:
+            other.execute("UPDATE mappings SET state = 'Paused'")
+        other.close()
+        assert await store.status(ORDERS) is None
 
 
 def test_the_clock_of_the_machine_tells_epoch_seconds():
