@@ -1,8 +1,8 @@
 """POST over connections that are kept: this file is as much HTTP as calls need that are made again and again.
 
-A client for all that HTTP can be costs more than such a call itself. This one is used as the SDK's session is, and
-fails as that does, but for an answer without a length that a reset breaks off, which is no whole one here. Behind a
-proxy the SDK's own session is used.
+A client for all of HTTP costs more than such a call itself. This one is used like the SDK's session and fails like it,
+with one exception: an answer without a length that a reset cuts off is an error here. Behind a proxy the SDK's own
+session is used.
 """
 
 from __future__ import annotations

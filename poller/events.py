@@ -224,7 +224,7 @@ class StreamReplaced:
 
 @dataclass(frozen=True, slots=True)
 class MappingChanged:
-    """State or last processing result of a mapping are new (chapter 2)."""
+    """State or last processing result of a mapping are new."""
 
     mapping: str
     status: MappingStatus

@@ -16,7 +16,7 @@ class Broken(Exception):
 
 
 class Answer:
-    """Give `feed` what comes, but to `room` what comes when there is some; then say `filled`.
+    """Pass what comes to `feed`; while `room` is not ``None``, put it there instead and say so to `filled`.
 
     ``headers`` are in lower case. ``keeps_alive``: another request may follow. One that is ``streamed`` makes no room,
     as what it has of a body may be taken before it is whole.

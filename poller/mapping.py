@@ -83,7 +83,7 @@ NOTHING_PROCESSED = "No records processed"
 
 @dataclass(frozen=True, slots=True)
 class MappingStatus:
-    """How a mapping is, as Lambda words it (chapter 2), for people and for the next start.
+    """How a mapping is, as Lambda words it, for people and for the next start.
 
     ``result`` is Lambda's LastProcessingResult; ``changed_at`` is when state or settings changed last, epoch
     seconds; ``settings`` identifies the settings that it ran with.

@@ -113,7 +113,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A tumbling window of one shard, and what its invocations said last (chapter 14).
+    """A tumbling window of one shard, and what its invocations said last.
 
     ``start`` and ``end`` are epoch seconds; ``state`` is JSON. A window that was never ``opened`` by an invocation
     has no final one: it only says which windows are over.

@@ -74,7 +74,7 @@ class Target(Protocol):
 
 
 class Destination(Protocol):
-    """One place for what was given up (chapter 13)."""
+    """One place for what was given up."""
 
     kind: DestinationKind
 

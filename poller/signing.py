@@ -96,9 +96,9 @@ class SignedRequest:
 def learned(
     method: str, url: str, headers: Mapping[str, str], body: bytes, credentials: Credentials
 ) -> SignedRequest | None:
-    """From a request that the SDK has signed, one that can be signed again; ``None`` if its signature is another one.
+    """From a request that the SDK has signed, one that can be signed again; ``None`` if ours is another signature.
 
-    So it is where the SDK signs in another way, or not at all, or has got other credentials meanwhile.
+    Then the SDK signs in another way, or not at all, or the credentials have changed meanwhile.
     """
     values = {name.lower(): value for name, value in headers.items()}
     found = _SIGNED.fullmatch(values.get("authorization", ""))

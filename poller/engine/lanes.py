@@ -1,4 +1,4 @@
-"""All lanes of a shard: this file deals out what is read, and says who may read on (chapter 9).
+"""All lanes of a shard: this file deals out what is read, and says who may read on.
 
 A lane that is full, as one whose batch fails again and again soon is, must hold up its own keys only. So the front
 reads on as soon as another lane has nothing to do. The full lane then takes nothing, falls behind the front, and gets

@@ -45,8 +45,8 @@ class Budget:
 class Holding:
     """What one shard holds of a budget, from when its records are taken in until they are done.
 
-    An answer may stay in memory, whole, until the last of its records is done; so there is one more of them for each
-    shard at the most than is counted here.
+    An answer may stay in memory whole until its last record is done, so a shard may hold one answer more than is
+    counted here.
     """
 
     def __init__(self, budget: Budget) -> None:

@@ -34,7 +34,7 @@ class Ages:
 
     ``iterator_age``: age of the oldest record that was read and is not done. If there is none: the time since the last
     answer of the stream plus what the stream said it was behind then, so it is never 0 merely because nothing is read.
-    Where the service does not say, more is behind an answer with records, and is as old as the last of them at most.
+    Where the service does not say, an answer with records means that more may follow, no older than its last record.
     Before the first answer: the time since the lease was taken, the least that it can be.
     ``behind``: what the stream said it was behind, plus the time since; ``None`` where the service does not say.
     ``checkpoint_age``: how long something has been waiting for a checkpoint without one moving on; 0 if nothing waits.

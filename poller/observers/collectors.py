@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -22,9 +22,10 @@ class Shards(Collector):
     """The ages of the shards that this worker holds; one that is gone simply is not told any more.
 
     Of each age the largest and the sum in a mapping are always told, that of each shard up to ``series_max`` shards.
+    ``mappings`` gives those of which leases should be held: one that holds none is told as 0.
     """
 
-    def __init__(self, ages: ShardAges, mappings: Iterable[str], series_max: float) -> None:
+    def __init__(self, ages: ShardAges, mappings: Callable[[], Iterable[str]], series_max: float) -> None:
         self._ages = ages
         self._mappings = mappings
         self._series_max = series_max
@@ -43,7 +44,7 @@ class Shards(Collector):
                 values = [([mapping], over(each)) for mapping, each in of_mappings.items()]
                 yield _gauge(f"{name}_{kind}_seconds", text, ["mapping"], values)
         held = self._ages.held()
-        leases = [([mapping], float(held.get(mapping, 0))) for mapping in list(self._mappings)]
+        leases = [([mapping], float(held.get(mapping, 0))) for mapping in self._mappings()]
         yield _gauge("leases_held", "Shards that this worker reads", ["mapping"], leases)
 
 

@@ -40,6 +40,7 @@ from poller.events import (
     WorkerStopped,
 )
 from poller.invocation import Condition
+from poller.mapping import State
 from poller.observers.ages import ShardAges
 from poller.observers.collectors import Shards, WithoutCreated
 from poller.ports import Clock
@@ -105,6 +106,7 @@ class Metrics:
         self._ages = ShardAges(clock)
         self._tables = _Tables(registry)
         self._series: dict[str, _MappingSeries] = {}
+        self._disabled: set[str] = set()
         state = Gauge("poller_worker_state", "1 for the state that the worker is in", ["state"], registry=registry)
         self._states = {name: state.labels(name) for name in WORKER_STATES}
         self._enter("starting")
@@ -115,7 +117,7 @@ class Metrics:
         self._last_loop_lag = Gauge("poller_loop_lag_last_seconds", "The latest such lateness", registry=registry)
         build = Info("poller_build", "The version that runs", registry=registry)
         build.info({"version": version, "python": platform.python_version()})
-        registry.register(Shards(self._ages, self._series, shard_series_max))
+        registry.register(Shards(self._ages, self._running, shard_series_max))
 
     def __call__(self, event: Event) -> None:
         self._ages(event)
@@ -132,6 +134,12 @@ class Metrics:
                 if series is None:
                     series = self._series[event.mapping] = _MappingSeries(self._tables, event.mapping)
                 series(event)
+                if isinstance(event, MappingChanged) and event.status.state is State.DISABLED:
+                    self._disabled.add(event.mapping)
+
+    def _running(self) -> list[str]:
+        """The mappings that are not disabled. May be called from another thread: it only reads."""
+        return [name for name in list(self._series) if name not in self._disabled]
 
     def loop_lag(self, seconds: float) -> None:
         """For `poller.observers.loop_lag.watch_loop_lag`."""

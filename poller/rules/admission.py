@@ -31,7 +31,7 @@ class Request:
     """The fields of a mapping as they were given, before any check; names and values are Lambda's, in snake_case.
 
     ``None`` is a field that was not given. ``starting_position_timestamp`` is epoch seconds; -1 means no limit.
-    ``deaggregate`` is not Lambda's: without it a consumer's records are de-aggregated and a stream's are not (4.2).
+    ``deaggregate`` is not Lambda's: without it a consumer's records are de-aggregated and a stream's are not (R-KPL-1).
     """
 
     event_source_arn: str | None = None

@@ -57,7 +57,7 @@ def shares_bytes(size: int, records: int) -> int:
 
 
 def payload_bytes(invocation: Invocation) -> int:
-    """How long the payload is, which is not made for that."""
+    """The payload's length, without making it."""
     count = len(invocation.records)
     return frame_bytes(invocation.tail) + shares_bytes(size_bytes(invocation.records), count) - min(count, 1)
 

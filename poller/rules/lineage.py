@@ -1,4 +1,4 @@
-"""Which shards there are to read, and which of them now: this file is the family tree of shards (chapter 6).
+"""Which shards there are to read, and which of them now: this file is the family tree of shards.
 
 Parents come first. What decides is in the store, never in a worker's memory, so that a restart or another worker
 comes to the same answer.

@@ -1,6 +1,6 @@
 """What a value may be asked: this file is the operators of event patterns, each as a test of one scalar.
 
-The refusals are worded as AWS words them where that is known (appendix B of what Lambda does).
+The refusals are worded as AWS words them where that is known.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ def backoff_seconds(failures: int, jitter: float, *, base: float = 0.2, cap: flo
 
 
 TICK_SECONDS = 0.025
-"""A part of every pause of an idle shard, so that none is made shorter or longer in the end."""
+"""Every pause of an idle shard is a whole number of these, so that rounding to one does not change the pace."""
 
 
 @dataclass(frozen=True, slots=True)

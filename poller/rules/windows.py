@@ -1,4 +1,4 @@
-"""Tumbling windows: this file is their borders, the state that is carried on, and when they are over (chapter 14)."""
+"""Tumbling windows: this file is their borders, the state that is carried on, and when they are over."""
 
 from __future__ import annotations
 

@@ -215,8 +215,8 @@ class KinesisSource:
     async def _summarise(self, *, insists: bool) -> None:
         """How long records are kept, and since when; what was known last if the service does not say.
 
-        Reading can do without, so that only a stream that is not there is an error for ever. But nothing is begun
-        without some insistence: it is of this stream, or of a later one of its name, and only its age can tell
+        Reading works without it, so only a missing stream is an error for ever. But the first listing, and any that
+        shows other shards, insists for a few tries: only the age tells this stream from a later one of its name
         (R-STATE-10).
         """
         now = anyio.current_time()

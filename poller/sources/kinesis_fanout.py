@@ -1,4 +1,4 @@
-"""A Kinesis data stream, read by a registered consumer: this file is enhanced fan-out, where Kinesis pushes (4.1)."""
+"""A Kinesis data stream, read by a registered consumer: this file is enhanced fan-out, where Kinesis pushes."""
 
 from __future__ import annotations
 

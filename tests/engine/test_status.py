@@ -1,4 +1,4 @@
-"""States, reasons and last results of a mapping as Lambda words them, and what comes back by itself (chapter 2)."""
+"""States, reasons and last results of a mapping as Lambda words them, and what comes back by itself."""
 
 from __future__ import annotations
 

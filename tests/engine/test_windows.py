@@ -1,4 +1,4 @@
-"""Tumbling windows in virtual time: borders, state, ends, and what survives a restart (chapter 14)."""
+"""Tumbling windows in virtual time: borders, state, ends, and what survives a restart."""
 
 from __future__ import annotations
 

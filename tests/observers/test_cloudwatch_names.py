@@ -1,4 +1,4 @@
-"""Who knows Lambda's metrics finds them here under the names that the page of compatibility gives them (chapter 16)."""
+"""Who knows Lambda's metrics finds them here under the names that the page of compatibility gives them."""
 
 from __future__ import annotations
 

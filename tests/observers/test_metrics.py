@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -265,3 +268,25 @@ def test_the_age_of_a_checkpoint_grows_while_records_wait_and_a_note_is_no_progr
     assert value(metrics, "poller_checkpoint_age_seconds", mapping="orders") == 20
     metrics(CheckpointSaved("orders", S, Position("AFTER:5")))
     assert value(metrics, "poller_checkpoint_age_seconds", mapping="orders") == 0
+
+
+def test_the_page_of_metrics_names_each_of_them_and_no_other(metrics):
+    for event in EVERY:
+        metrics(event)
+    kinds = {"counter": "_total"}
+    there = {
+        f"{family.name}{kinds.get(family.type, '')}"
+        for family in text_string_to_metric_families(metrics.render().decode())
+        if family.name.startswith("poller_")
+    }
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == there
+    named = {re.sub(r"_(sum|count|bucket)$", "", each) for each in re.findall(r"poller_\w+", page)}
+    assert named - {re.sub(r"_(sum|count|bucket)$", "", each) for each in there} == set()
+
+
+def test_a_disabled_mapping_holds_no_leases_and_is_no_alarm(metrics):
+    metrics(ShardsListed("orders", 4, 2))
+    metrics(MappingChanged("off", MappingStatus(MappingId("uuid"), State.DISABLED)))
+    assert value(metrics, "poller_leases_held", mapping="orders") == 0
+    assert value(metrics, "poller_leases_held", mapping="off") is None

@@ -1,4 +1,4 @@
-"""Failure documents, compared byte for byte with Lambda's (chapter 13)."""
+"""Failure documents, compared byte for byte with Lambda's."""
 
 from __future__ import annotations
 
