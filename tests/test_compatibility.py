@@ -36,7 +36,7 @@ RULES = {
     "PORT": range(2, 11),
 }
 """States, starting positions, both services, fan-out, aggregates, shards, filters, batches, lanes, invocations, partial
-responses, retries, bisect, age, destinations, windows, events, metrics, refusals, how a mapping is shown, and what is to
+responses, retries, bisect, age, destinations, windows, events, metrics, refusals, how a mapping is shown, and what must
 be decided outside of Lambda."""
 
 BASES = ("documented", "recorded", "chosen")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from poller.mapping import BatchPolicy, EventSourceMapping, FailurePolicy
@@ -85,6 +85,10 @@ class Settings:
         self.lanes = (1,) if tumbling else pick([(1,), (2,), (4,), (1, 3, 10)])
         self.batch_sizes = (self.mapping.batch.batch_size, pick([self.mapping.batch.batch_size, 2, 50]))
         self.with_destination = pick([True, False])
+
+    def begin_at_latest(self) -> None:
+        """Whose clock is wrong cannot tell what is the latest."""
+        self.mapping, self.skews = replace(self.mapping, starting_position="LATEST"), (0.0,)
 
     def _gives_up_soon(self) -> bool:
         """Whether a record that never succeeds lets the others pass before the world ends."""

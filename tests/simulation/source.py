@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from poller.rules import pacing
 from poller.sources.polling import Answer, ShardPolling
 from tests.simulation.faults import Faults
 from tests.simulation.life import Life
-from tests.simulation.stream import KINESIS, SimStream
+from tests.simulation.stream import DYNAMODB, KINESIS, SimStream
 
 
 class SimCalls:
@@ -79,6 +80,7 @@ class SimSource:
     """The stream through the polling of production; see `poller.ports.Source`."""
 
     def __init__(self, calls: SimCalls, life: Life, observer: Observer, retention_seconds: float | None) -> None:
+        self._pace = pacing.KINESIS if calls.stream.kind is KINESIS else pacing.DYNAMODB
         self._calls = calls
         self._life = life
         self._observer = observer
@@ -88,9 +90,17 @@ class SimSource:
         return replace(await self._calls.listing(), retention_seconds=self._retention_seconds)
 
     def read(self, shard: ShardId, position: Position) -> AsyncGenerator[Page, None]:
-        pace = pacing.KINESIS if self._calls.stream.kind is KINESIS else pacing.DYNAMODB
+        """As the adapters do: DynamoDB knows no moments, so that older records are left out here (R-DDB-10)."""
+        at = position.timestamp if self._calls.stream.kind is DYNAMODB else None
         polling = ShardPolling(
-            self._calls, shard, position, pace=pace, mapping="m", observer=self._observer, random=self._life.random
+            self._calls,
+            shard,
+            position,
+            pace=self._pace,
+            mapping="m",
+            observer=self._observer,
+            random=self._life.random,
+            skip_before=None if at is None else math.floor(at),
         )
         return polling.pages()
 

@@ -169,7 +169,7 @@ class SimStream:
             after = int(position.sequence_number)
             if after < shard.trimmed:
                 raise PositionLost(f"{after} is older than the trim point {shard.trimmed}")
-        elif position.timestamp is not None:
+        elif position.timestamp is not None and self.kind is KINESIS:  # the other one begins with the oldest record
             older = bisect.bisect_left(shard.records, position.timestamp, key=lambda each: each.arrived_at)
             after = shard.numbers[older - 1] if older else after
         return self._token(shard_id, after)
@@ -192,11 +192,13 @@ class SimStream:
         start = bisect.bisect_right(shard.numbers, after)
         page = tuple(shard.records[start : start + self.page_records])
         more = start + len(page) < len(shard.records)
+        tells = self.kind is KINESIS  # the other one tells neither how far behind it is nor that this was the end
         behind = EPOCH + now - shard.records[start + len(page)].arrived_at if more else 0.0
         # The end of every other shard is an answer of its own.
         if shard.closed and not more and (not page or int(shard.id[-1]) % 2):
-            return Answer(page, None, 0.0, ended=True)
-        return Answer(page, self._token(shard_id, int(page[-1].sequence_number) if page else after), behind)
+            return Answer(page, None, 0.0 if tells else None, ended=tells)
+        following = self._token(shard_id, int(page[-1].sequence_number) if page else after)
+        return Answer(page, following, behind if tells else None)
 
     def _known(self, shard: ShardId) -> SimShard:
         if shard not in self.shards:

@@ -28,7 +28,7 @@ from tests.simulation.life import Life
 from tests.simulation.settings import MINUTES, Settings, Span, wanted
 from tests.simulation.source import SimCalls, SimSource
 from tests.simulation.store import OpenStore, SimStore
-from tests.simulation.stream import SimStream
+from tests.simulation.stream import DYNAMODB, SimStream
 from tests.simulation.telling import Telling
 from tests.virtual import run_virtually
 
@@ -63,6 +63,13 @@ class World:
         self.history = History()
         self.faults = Faults(self.random, self.history)
         self.settings = settings = Settings(self.random, span)
+        self._begins_at = 0.0
+        self._rolls_over_at: float | None = None
+        latest = Random(-2 - seed)
+        if settings.kind is DYNAMODB and latest.random() < 0.3:  # with records to leave out, in shards of nothing else
+            settings.begin_at_latest()
+            self._begins_at = latest.uniform(0.0, 60.0)
+            self._rolls_over_at = self._begins_at + latest.uniform(1.0, 4.0)
         self.stream = SimStream(
             self.history,
             kind=settings.kind,
@@ -112,6 +119,8 @@ class World:
             self._put()
         actors = [self._produce, self._reshard, self._trim, self._grow_old, self._make_chaos, self._break]
         actors += [self._make_anew, self._restore]
+        if self._rolls_over_at is not None:
+            actors.append(self._roll_over)
         if self.telling is not None:
             actors.append(self.telling.watch)
         async with anyio.create_task_group() as self.network, anyio.create_task_group() as tasks:
@@ -182,7 +191,7 @@ class World:
     # Workers
 
     async def _live_again_and_again(self, name: str) -> None:
-        await anyio.sleep(self.random.random())
+        await anyio.sleep(self._begins_at + self.random.random())
         number = 0
         while not self._ending:
             number += 1
@@ -233,6 +242,12 @@ class World:
                     continue
                 if getattr(self.stream, kind)(shard):
                     self.faults.happened(kind)
+
+    async def _roll_over(self) -> None:
+        """As DynamoDB does with each shard after some hours, here soon after the beginning."""
+        await anyio.sleep(self._rolls_over_at)
+        for shard in self.stream.open_shards():
+            self.stream.rotate(shard)
 
     async def _trim(self) -> None:
         while True:

@@ -131,6 +131,11 @@ def a_lane_with_nothing_to_do_taken_for_full(patch):
     patch.setattr(lane.Lane, "is_hungry", property(lambda self: not (self._delivering or self._batcher.is_full)))
 
 
+def what_is_left_out_is_read_again_and_again(patch):
+    """A shard of nothing else never ends, and its children wait for its records to be trimmed."""
+    patch.setattr(ReadTo, "iterator_at", property(lambda self: self.position))
+
+
 def nothing_holds_the_reading_back(patch):
     async def room(self):
         await anyio.lowlevel.checkpoint()
