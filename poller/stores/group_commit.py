@@ -55,10 +55,12 @@ class GroupCommit:
     """Runs work on ``database``, for one event loop; what came during the last commit shares the next one."""
 
     _file: _File | None = None
+    _begin = "BEGIN IMMEDIATE"
 
     def __init__(self, database: sqlite3.Connection, *, read_only: bool = False) -> None:
         self._database = database
-        self._begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+        if read_only:
+            self._begin = "BEGIN"
         (_, _, path), *_ = database.execute("PRAGMA database_list")
         if path:
             self._file = _File(path, _node(path))

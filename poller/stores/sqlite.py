@@ -171,7 +171,7 @@ class SqliteStore:
         return await self._commits.do(lambda database: database.execute(command, values).rowcount > 0)
 
 
-def _opened(path: Path, *, read_only: bool) -> sqlite3.Connection:
+def _opened(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """The database, ready for use by another thread; commits reach the disk before they are answered."""
     place = f"file:{quote(os.fsencode(path.absolute()))}?mode={'ro' if read_only else 'rwc'}"
     try:

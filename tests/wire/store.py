@@ -39,7 +39,8 @@ _TRIGGERS = (
 class VirtualCommit(GroupCommit):
     """The real commits of groups, made by the loop, some time after the first of a group has asked."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, *, read_only: bool = False) -> None:
+        assert not read_only
         self._database = database
         self._closed = False
         self._jobs = self  # type: ignore[assignment]
