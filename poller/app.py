@@ -125,17 +125,7 @@ async def run_worker(
         targets = [wrap_target(mapping, open_target(mapping, settings, aws, clock)) for mapping in enabled]
         for target in targets:
             await opened.enter_async_context(aclosing(target))
-        shared = _Shared(
-            aws=aws,
-            store=await opened.enter_async_context(aclosing(open_store(settings.store_url, clock))),
-            # Unique per process: two processes with one id must never take each other's leases for their own.
-            owner=WorkerId(f"{settings.worker.id}/{secrets.token_hex(4)}"),
-            observer=observer,
-            clock=clock,
-            random=SystemRandom(),
-            identity=settings.aws.invoke_identity_arn or await _identity(settings.aws, aws),
-            memory=Budget(settings.worker.waiting_mib_max * 1024 * 1024),
-        )
+        shared = await _shared(settings, aws, observer, clock, opened)
         if settings.server is not None:
             server = status_server(settings.server.host, settings.server.port, metrics=metrics, health=health)
             await opened.enter_async_context(server)
@@ -171,6 +161,20 @@ class _Shared:
     random: Random
     identity: str
     memory: Budget
+
+
+async def _shared(settings: Settings, aws: Aws, observer: Observer, clock: Clock, opened: AsyncExitStack) -> _Shared:
+    return _Shared(
+        aws=aws,
+        store=await opened.enter_async_context(aclosing(open_store(settings.store_url, clock))),
+        # Unique per process: two processes with one id must never take each other's leases for their own.
+        owner=WorkerId(f"{settings.worker.id}/{secrets.token_hex(4)}"),
+        observer=observer,
+        clock=clock,
+        random=SystemRandom(),
+        identity=settings.aws.invoke_identity_arn or await _identity(settings.aws, aws),
+        memory=Budget(settings.worker.waiting_mib_max * 1024 * 1024),
+    )
 
 
 async def _supervisor(
