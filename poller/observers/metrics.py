@@ -44,6 +44,7 @@ from poller.mapping import State
 from poller.observers.ages import ShardAges
 from poller.observers.collectors import Shards, WithoutCreated
 from poller.ports import Clock
+from poller.rules.lifecycle import PROBLEM
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -263,7 +264,7 @@ class _MappingSeries:
             case MappingTroubled():
                 self._count("mapping_troubles", 1)
             case MappingChanged():
-                self._problem.set(event.status.result.startswith("PROBLEM"))
+                self._problem.set(event.status.result.startswith(PROBLEM))
             case ShardReleased():
                 pass  # shows in poller_leases_held
             case _:
