@@ -76,7 +76,7 @@ def _tell_start(settings: Settings, logger: FilteringBoundLogger) -> None:
     store: dict[str, object] = {"store": settings.store_url}
     if settings.store_url.startswith("sqlite:///"):
         path = Path(settings.store_url.removeprefix("sqlite:///")).absolute()
-        store = {"store": str(path), "new_store": not path.exists()}
+        store = {"store": str(path), "new_store": not os.path.exists(path)}
     listen = f"{settings.server.host}:{settings.server.port}" if settings.server else ""
     logger.info("worker starting", version=__version__, config=str(settings.path.absolute()), **store, listen=listen)
     for note in settings.notes:

@@ -101,8 +101,8 @@ def read_mappings(document: Table, *, now: float) -> tuple[EventSourceMapping, .
         else:
             complaints.add(path, f"must be a table, not {kind_name(values)}", f"write [[{KEY}]]")
     own = [name for name in document.table("functions") if not complaints.touch((*document.path, "functions", name))]
-    _complain_of_duplicates(drafts, own, complaints)
-    _complain_of_likely_slips(drafts, own, complaints)
+    _complain_of_duplicates(drafts, own, document.table("aws").get("region"), complaints)
+    _note_likely_slips(drafts, own, complaints)
     names = _names(drafts, complaints)
     return tuple(
         admission.build(draft.request, name=name) for draft, name in zip(drafts, names, strict=True) if draft.sound
@@ -169,7 +169,9 @@ def _timestamp(table: Table, key: str) -> float | None:
     return None
 
 
-def _complain_of_duplicates(drafts: Sequence[_Draft], own: Collection[str], complaints: Complaints) -> None:
+def _complain_of_duplicates(
+    drafts: Sequence[_Draft], own: Collection[str], aws_region: object, complaints: Complaints
+) -> None:
     """A stream and a function, with its qualifier, make one mapping, however they are spelled (R-API-15, R-VAL-21)."""
     seen: set[tuple[str, str]] = set()
     for draft in drafts:
@@ -179,6 +181,7 @@ def _complain_of_duplicates(drafts: Sequence[_Draft], own: Collection[str], comp
         meant = (arn, function)
         if draft.sound and function not in own:
             _, partition, _, region, account, *_ = arn.split(":")
+            region = aws_region if isinstance(aws_region, str) and aws_region else region
             meant = (arn, lambda_arn(function, partition=partition, region=region, account=account))
         if meant in seen:
             text = admission.already_exists(arn, function)
@@ -186,7 +189,7 @@ def _complain_of_duplicates(drafts: Sequence[_Draft], own: Collection[str], comp
         seen.add(meant)
 
 
-def _complain_of_likely_slips(drafts: Sequence[_Draft], own: Collection[str], complaints: Complaints) -> None:
+def _note_likely_slips(drafts: Sequence[_Draft], own: Collection[str], complaints: Complaints) -> None:
     """A name that is almost that of an unused ``[functions.*]`` entry would be an AWS Lambda function's."""
     used = {draft.request.function_name for draft in drafts}
     unused = {name.lower(): name for name in own if name not in used}
@@ -194,8 +197,8 @@ def _complain_of_likely_slips(drafts: Sequence[_Draft], own: Collection[str], co
         function = draft.request.function_name or ""
         guesses = difflib.get_close_matches(function.lower(), unused, n=1, cutoff=0.8) if function not in own else []
         if guesses:
-            wrong = f"there is no [functions.{function}]; did you mean {unused[guesses[0]]}?"
-            complaints.add((*draft.path, "function_name"), wrong, "a Lambda function of this name is given by its ARN")
+            text = f"{function} is an AWS Lambda function, as there is no [functions.{function}]"
+            complaints.note((*draft.path, "function_name"), f"{text}; did you mean {unused[guesses[0]]}?")
 
 
 def _names(drafts: Sequence[_Draft], complaints: Complaints) -> list[str]:

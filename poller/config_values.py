@@ -167,7 +167,7 @@ def check_url(table: Table, key: str, url: str) -> None:
     try:
         parts = urlsplit(url)
         named = bool(parts.hostname) and url.split() == [url]  # no blanks, which `urlsplit` takes or leaves out
-        good = parts.scheme in ("http", "https") and named and (parts.port is None or parts.port > 0)
+        good = url.startswith(("http://", "https://")) and named and (parts.port is None or parts.port > 0)
     except ValueError:
         good = False
     if not good:

@@ -83,6 +83,9 @@ class Delivery:
         pending = [(whole, self._new_id())]
         while pending:
             chunk, request_id = pending.pop()
+            if self._needs_room(chunk):
+                pending.append((chunk, request_id))
+                chunk, request_id = self._early_closing(), self._new_id()
             async with scope.finish():
                 attempt = await self._attempt(chunk, request_id)
                 await self._settle(attempt)
@@ -91,13 +94,24 @@ class Delivery:
                 pending.append((rest, attempt.request_id if unchanged else self._new_id()))
             window = self._window
             if window is not None and windows.grown_too_large(window) and chunk.closing is None:
-                early = Closing(window, self._here.clock.now(), early=True)  # at once, before the rest (R-WIN-10)
-                pending.append((Chunk((), closing=early), self._new_id()))
+                pending.append((self._early_closing(), self._new_id()))  # at once, before the rest (R-WIN-10)
             await self._pause(attempt.verdict)
 
     @property
     def _window(self) -> Window | None:
         return self._checkpointer.progress.window
+
+    def _needs_room(self, chunk: Chunk) -> bool:
+        """Whether the window's state alone keeps a record from fitting in an event: it is handed over first."""
+        window, most = self._window, self._wiring.payload_bytes_max
+        if window is None or not window.opened or len(chunk.records) != 1:
+            return False
+        size = payload_bytes(Invocation("", chunk.records, self._tail(None)))
+        return size > most >= size - len(window.state) + len(windows.NO_STATE)
+
+    def _early_closing(self) -> Chunk:
+        assert self._window is not None
+        return Chunk((), closing=Closing(self._window, self._here.clock.now(), early=True))
 
     async def _attempt(self, chunk: Chunk, request_id: str) -> Attempt:
         expired = expire(chunk, self._here.clock.now(), self._wiring.policy, self._wiring.retention_seconds())

@@ -31,7 +31,8 @@ class Front:
     read_to: Position
     ended: bool = False
     caught_up_at: float = float("-inf")
-    _empty_since: float | None = None
+    _empty_since: float = float("inf")
+    _empty_at: float = float("-inf")
 
     def reached(self, page: Page, end: Position, now: float) -> None:
         """The reading has come to ``end`` with a page, at the moment ``now``."""
@@ -41,11 +42,13 @@ class Front:
         if page.behind_seconds is not None:
             self.caught_up_at = asked_at if page.caught_up else self.caught_up_at
         elif page.end is not None:
-            self.caught_up_at, self._empty_since = float("-inf"), None  # it was no proof that nothing came before
-        elif self._empty_since is None:
-            self._empty_since = asked_at
-        elif asked_at - self._empty_since >= EMPTY_SECONDS:
-            self.caught_up_at = asked_at
+            self.caught_up_at, self._empty_at = float("-inf"), float("-inf")  # it was no proof that nothing came before
+        else:
+            if asked_at - self._empty_at > EMPTY_SECONDS:  # nobody knows what was between
+                self._empty_since = asked_at
+            self._empty_at = asked_at
+            if asked_at - self._empty_since >= EMPTY_SECONDS:
+                self.caught_up_at = asked_at
 
 
 class TumblingWindows:
@@ -149,7 +152,6 @@ class Lane:
             batch = self._batcher.take(anyio.current_time(), flush=over or self._head_expires_in() <= 0)
             if batch:
                 await self._deliver(Chunk(batch), scope)
-                self._bell.ring()  # there is room again
             elif over:
                 return
             else:
@@ -162,6 +164,7 @@ class Lane:
         await self._delivery.deliver(chunk, scope)
         self._delivering = False
         self._batcher.reopen(anyio.current_time())
+        self._bell.ring()  # there is room again
 
     def _head_expires_in(self) -> float:
         head = self._batcher.head

@@ -82,18 +82,15 @@ class Lanes:
     async def room_at_the_front(self) -> None:
         """Returns when the front may read on: all have room, or one of several has nothing to do.
 
-        If memory is short it takes one that has nothing to do but to wait for its batch to fill: no shard may starve
+        If memory is short one of them must wait for its batch to fill, too: less is read ahead, but no shard starves
         for what others hold.
         """
         if not all(lane.is_idle for lane in self._lanes):
             await checkpoint()  # the lanes first: without a window a batch is what one read gave (R-BATCH-3)
         while True:
             level = [lane for lane in self._lanes if not lane.is_behind]
-            if self._here.memory.is_short:
-                may = any(lane.is_hungry for lane in level)
-            else:
-                may = any(lane.is_idle for lane in level) or not any(lane.is_full for lane in level)
-            if may:
+            may = any(lane.is_idle for lane in level) or not any(lane.is_full for lane in level)
+            if may and (not self._here.memory.is_short or any(lane.is_hungry for lane in level)):
                 return
             await self._bell.wait()
 

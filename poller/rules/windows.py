@@ -16,6 +16,9 @@ recorded to wait as long."""
 STATE_BYTES_MAX = 1024 * 1024
 """R-WIN-10."""
 
+NO_STATE = b"{}"
+"""What a window begins with (R-WIN-6)."""
+
 
 def window_for(head: Record, current: Window | None, seconds: int) -> Window:
     """The window of the oldest record that waits.
@@ -76,7 +79,7 @@ def following(window: Window, chunk: Chunk, outcome: Outcome | None, verdict: Ve
     if chunk.closing is not None:
         if verdict.pending:
             return window
-        return replace(window, state=b"{}") if chunk.closing.early else Window(window.end, window.end)
+        return replace(window, state=NO_STATE) if chunk.closing.early else Window(window.end, window.end)
     exhausted = verdict.condition is Condition.RETRY_ATTEMPTS_EXHAUSTED
     invoked = bool(verdict.settled) or (exhausted and not isinstance(outcome, PayloadTooLarge))
     state = _state(outcome.answer) if verdict.settled and isinstance(outcome, Succeeded) else None

@@ -173,14 +173,15 @@ class SqliteStore:
 
 def _opened(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """The database, ready for use by another thread; commits reach the disk before they are answered."""
-    place = f"file:{quote(os.fsencode(path.absolute()))}?mode={'ro' if read_only else 'rwc'}"
+    place = f"file://{quote(os.fsencode(path.absolute()))}?{_look_at(path) if read_only else 'mode=rwc'}"
     try:
         database = sqlite3.connect(place, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        has_tables = database.execute("SELECT 1 FROM sqlite_schema").fetchone()  # first: another worker may make them
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version > _VERSION:
             problem = f"[store] url: {path} was made by a newer version of poller; use that version, or another file"
             raise ConfigError((problem,))
-        if version == 0 and database.execute("SELECT 1 FROM sqlite_schema").fetchone():
+        if version == 0 and has_tables:
             raise ConfigError((f"[store] url: {path} is a database of another program; give another file",))
         if read_only and version < _VERSION:
             raise ConfigError((f"[store] url: no worker of this version has used {path} yet",))
@@ -192,6 +193,11 @@ def _opened(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             advice = "another program has been writing to it for long; start the worker when that has ended"
         raise ConfigError((f"[store] url: cannot open {path}: {error}; {advice}",)) from error
     return database
+
+
+def _look_at(path: Path) -> str:
+    """How to look at a file: one at rest without the files that SQLite would leave beside it, which others may own."""
+    return "mode=ro" if os.path.exists(f"{path}-wal") else "immutable=1"
 
 
 def _make_ready(database: sqlite3.Connection, version: int) -> None:

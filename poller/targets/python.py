@@ -126,7 +126,10 @@ async def _await(handler: Handler, event: object, context: LambdaContext) -> obj
 
 
 async def _apart(awaitable: Awaitable[object]) -> object:
-    """In a task of its own: a handler that cancels its task, even later on, must not cancel one of the worker's."""
+    """In a task of its own: a handler that cancels its task, even later on, must not cancel one of the worker's.
+
+    It is one of a group, so that what a handler shields from being cancelled stays shielded.
+    """
     answers, errors = list[object](), list[BaseException]()
 
     async def work() -> None:
@@ -137,9 +140,12 @@ async def _apart(awaitable: Awaitable[object]) -> object:
         except BaseException as error:  # a `SystemExit` that leaves a task ends the loop
             errors.append(error)
 
-    await asyncio.create_task(work())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(work)
     if errors:
         raise errors.pop()  # as below
+    if not answers:
+        raise asyncio.CancelledError
     return answers[0]
 
 

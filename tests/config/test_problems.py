@@ -46,6 +46,7 @@ TABLE = [
     ("listen", "listen = '9464'", "6: server.listen: '9464' is not an address to listen on; "),
     ("shard_series_max", "shard_series_max = -1", "7: server.shard_series_max: -1 is out of range; give 0 or more"),
     ("listen", "listen = 'h:65536'", "6: server.listen: 'h:65536' is not an address to listen on; "),
+    ("endpoint_url =", "endpoint_url = 'HTTPS://h'", "10: aws.endpoint_url: 'HTTPS://h' is not a URL; write http"),
     ("endpoint_url =", "endpoint_url = 'localhost:5000'", "10: aws.endpoint_url: 'localhost:5000' is not a URL; "),
     (
         "endpoint_urls",
@@ -321,6 +322,8 @@ def test_a_number_beyond_64_bits_is_told(tmp_path: Path, number: str) -> None:
         ("f", "f:live", "", False),
         ("f", "arn:aws:lambda:eu-west-1:123456789012:function:f", "", False),
         ("f", "arn:aws:lambda:us-east-1:123456789012:function:f", "[functions.f]\nurl = 'http://h'\n", False),
+        ("f", "arn:aws:lambda:us-east-1:123456789012:function:f", "[aws]\nregion = 'eu-west-1'\n", False),
+        ("f", "arn:aws:lambda:eu-west-1:123456789012:function:f", "[aws]\nregion = 'eu-west-1'\n", True),
     ],
 )
 def test_one_function_is_one_however_it_is_spelled(tmp_path: Path, first: str, second: str, own: str, is_one: bool):
@@ -335,15 +338,16 @@ def test_one_function_is_one_however_it_is_spelled(tmp_path: Path, first: str, s
         loaded(tmp_path, own + one + other)
 
 
-def test_what_is_almost_the_name_of_an_unused_function_is_a_slip(tmp_path: Path) -> None:
-    """It would be the name of an AWS Lambda function, which may be somebody else's."""
-    (problem,) = problems(tmp_path, MINIMAL.replace("orders-handler", "Order-handler") + FUNCTION)
-    assert problem.startswith(
-        "3: event_source_mappings[0].function_name: there is no [functions.Order-handler]; did you"
+def test_what_is_almost_the_name_of_an_unused_function_is_noted(tmp_path: Path) -> None:
+    """It is the name of an AWS Lambda function, and may well be meant."""
+    (note,) = loaded(tmp_path, MINIMAL.replace("orders-handler", "Order-handler") + FUNCTION).notes
+    assert note.endswith(
+        "3: event_source_mappings[0].function_name: Order-handler is an AWS Lambda function, as there is no "
+        "[functions.Order-handler]; did you mean orders-handler?"
     )
-    loaded(tmp_path, MINIMAL.replace("orders-handler", "billing") + FUNCTION)
+    assert not loaded(tmp_path, MINIMAL.replace("orders-handler", "billing") + FUNCTION).notes
     second = MINIMAL.replace("orders-handler", "order-handler") + 'name = "second"\n'
-    assert len(loaded(tmp_path, MINIMAL + second + FUNCTION).mappings) == 2
+    assert not loaded(tmp_path, MINIMAL + second + FUNCTION).notes
 
 
 FUNCTION = '[functions.orders-handler]\nurl = "http://h"\n'

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
 from contextlib import aclosing
+from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -16,7 +19,7 @@ from poller.clock import SystemClock
 from poller.errors import ConfigError, Unavailable
 from poller.mapping import MappingStatus, State
 from poller.model import Checkpoint, Position, SequenceNumber, Shard, ShardId
-from poller.stores.sqlite import SqliteStore
+from poller.stores.sqlite import SqliteStore, _opened
 from tests.contract.test_store import ORDERS, S1, START, A, B, after, only, taken
 
 
@@ -67,8 +70,9 @@ async def test_two_workers_on_one_file_share_the_shards(tmp_path):
 CHILD = """
 import anyio, sys
 from pathlib import Path
+from types import SimpleNamespace
 from poller.clock import SystemClock
-from poller.stores.sqlite import SqliteStore
+from poller.stores.sqlite import SqliteStore, _opened
 from tests.contract.test_store import taken, after
 
 async def main():
@@ -212,6 +216,32 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path):
         SqliteStore(tmp_path / "poller.db", SystemClock())
 
 
+def test_two_workers_that_make_the_file_at_once_do_not_take_each_other_for_strangers(tmp_path, monkeypatch):
+    path, connect = tmp_path / "poller.db", sqlite3.connect
+
+    class Slow(sqlite3.Connection):
+        def execute(self, command, *more):
+            if command != "PRAGMA user_version":
+                return super().execute(command, *more)
+            (row,) = super().execute(command, *more)
+            monkeypatch.setattr(sqlite3, "connect", connect)
+            _opened(path).close()  # the other one is faster
+            return SimpleNamespace(fetchone=lambda: row)
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *place, **how: connect(*place, **how, factory=Slow))
+    _opened(path).close()
+
+
+@pytest.mark.parametrize("name", ["a b%20?#.db", "übel.db", "..//poller.db"])
+async def test_a_path_may_be_odd(tmp_path, name):
+    (tmp_path / "deeper").mkdir()
+    path = tmp_path / "deeper" / name
+    for place in (path, Path(f"/{path}")):
+        async with opened(place) as store:
+            assert await store.rows(ORDERS) == []
+    assert path.exists()
+
+
 @pytest.mark.parametrize("read_only", [True, False])
 def test_a_database_of_another_program_is_left_as_it_is(tmp_path, read_only):
     path = tmp_path / "other.db"
@@ -239,7 +269,7 @@ async def test_a_look_changes_nothing_and_sees_who_is_dead(tmp_path):
         with pytest.raises(Unavailable, match="readonly"):
             await store.create(ORDERS, [(Shard(ShardId("s-9")), START)])
     assert path.read_bytes() == before
-    assert (tmp_path / "poller.db.w%2F1.alive").exists()
+    assert sorted(os.listdir(tmp_path)) == ["poller.db", "poller.db.w%2F1.alive"]
 
 
 async def test_a_state_that_a_newer_version_wrote_is_as_good_as_none(tmp_path):

@@ -118,6 +118,42 @@ def test_a_stream_that_does_not_answer_ends_no_window():
     assert len(target.events) == 1
 
 
+def test_a_state_that_leaves_no_room_for_a_record_is_handed_over_first():
+    """R-WIN-10, R-PORT-10: the record fits, and must not be taken for one that is too large."""
+
+    def answer(event):
+        return Succeeded(json.dumps({"state": {} if event["isFinalInvokeForWindow"] else {"s": "x" * 9300}}).encode())
+
+    three = [record(number, arrived_at=START + at, size=3000) for number, at in ((1, 1), (2, 2), (3, 40))]
+    batch = BatchPolicy(batch_size=1, payload_bytes_max=10_000)
+    seen, target = windowed(three, Aggregator(answer), seconds=60, batch=batch)
+    assert [(numbers, bool(state), early) for numbers, state, _, early in target.calls()] == [
+        ([1], False, False),
+        ([], True, True),
+        ([2], False, False),
+        ([], True, False),
+        ([3], False, False),
+    ]
+    assert not seen.heard.of(RecordsDiscarded)
+
+
+def test_empty_answers_that_lie_far_apart_prove_nothing():
+    """R-WIN-8: nobody knows what came while the stream did not answer."""
+
+    class Away(ScriptedSource):
+        async def _play(self, shard, position):
+            for pause, numbers in ((0.1, [1]), (0.25, []), (200, []), (0.25, [2])):
+                await anyio.sleep(pause)
+                yield Page(tuple(record(number, arrived_at=START + 10 + number) for number in numbers))
+            while True:
+                await anyio.sleep(0.25)
+                yield Page(())
+
+    target = Aggregator()
+    run(Away(), target, seconds=400, tumbling_window_seconds=30)
+    assert target.calls() == [([1], {}, False, False), ([2], {"n": 1}, False, False), ([], {"n": 2}, True, False)]
+
+
 def test_an_empty_answer_amid_a_backlog_ends_no_window():
     """R-WIN-8, R-WIN-14: DynamoDB gives such answers and tells no lag; records must count where they belong."""
     old = START - 7200

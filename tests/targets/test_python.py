@@ -404,3 +404,20 @@ async def test_the_logger_and_tracer_context_of_powertools_accept_the_context():
 
     outcome = await invoke(handler)
     assert outcome == Succeeded(b'"11111111-2222-3333-4444-555555555555"')
+
+
+async def test_what_a_handler_shields_from_its_time_out_is_done_first():
+    """As clients close their connections; and the next attempt must not run beside it."""
+    done = []
+
+    async def handler(event, context):
+        try:
+            await anyio.sleep(60)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.05)
+                await anyio.to_thread.run_sync(time.sleep, 0.05)
+                done.append("closed")
+
+    assert isinstance(await invoke(handler, timeout_seconds=0.05), FunctionFailed)
+    assert done == ["closed"]
