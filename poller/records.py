@@ -121,7 +121,8 @@ class Page:
 
     ``ended`` means that the shard is closed and this was the last of it; the page may still hold records.
     ``read_to`` is how far it reaches if that is beyond its last record; ``None`` if it is not. It ``took_seconds`` to
-    come, so that it tells of the stream as it may have been so long ago.
+    come, so that it tells of the stream as it may have been so long ago. ``left_out_at``: what follows is no older, if
+    all of it was left out; ``None`` if it was not, or there was nothing.
     """
 
     records: tuple[Record, ...]
@@ -129,6 +130,7 @@ class Page:
     ended: bool = False
     read_to: Position | None = None
     took_seconds: float = 0.0
+    left_out_at: float | None = None
 
     @property
     def end(self) -> Position | None:
@@ -140,4 +142,6 @@ class Page:
     @property
     def caught_up(self) -> bool:
         """Whether nothing more was there to be read; where the service tells no lag, an empty page says so."""
-        return not self.records if self.behind_seconds is None else self.behind_seconds <= 0
+        if self.behind_seconds is None:
+            return not self.records and self.left_out_at is None
+        return self.behind_seconds <= 0

@@ -41,7 +41,7 @@ class Front:
         asked_at = now - page.took_seconds
         if page.behind_seconds is not None:
             self.caught_up_at = asked_at if page.caught_up else self.caught_up_at
-        elif page.end is not None:
+        elif page.end is not None or page.left_out_at is not None:
             self.caught_up_at, self._empty_at = float("-inf"), float("-inf")  # it was no proof that nothing came before
         else:
             if asked_at - self._empty_at > EMPTY_SECONDS:  # nobody knows what was between

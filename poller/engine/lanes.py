@@ -117,7 +117,7 @@ class Lanes:
     def _tell(self, page: Page, taken: int, filtered: int, size: int) -> None:
         here = self._here
         behind, oldest_at = page.behind_seconds, self._progress.oldest_at
-        newest_at = page.records[-1].arrived_at if page.records else None
+        newest_at = page.records[-1].arrived_at if page.records else page.left_out_at
         took = page.took_seconds
         here.observer(PageRead(here.mapping, here.shard, taken, size, behind, oldest_at, newest_at, took))
         if filtered:

@@ -161,7 +161,8 @@ class ShardPolling:
             self._closed = await self._is_closed()
         if ended or answer.iterator is not None:
             self._failures = self._missed = 0
-        return Page(records, answer.behind_seconds, ended, read_to, anyio.current_time() - self._asked_at)
+        took = anyio.current_time() - self._asked_at
+        return Page(records, answer.behind_seconds, ended, read_to, took, self._read_to.left_out_at)
 
     async def _is_closed(self) -> bool:
         """Whether a missing iterator may mean the end: it is known to be missing from answers for open shards too."""

@@ -22,6 +22,8 @@ class ReadTo:
         self.position = position
         self._skip_before = skip_before
         self._left_out_to: Position | None = None
+        self.left_out_at: float | None = None
+        """See `poller.records.Page`, of the records that came last."""
 
     @property
     def iterator_at(self) -> Position:
@@ -37,6 +39,7 @@ class ReadTo:
         Numbers compare as such (R-KIN-10), then the index in an aggregate. An answer out of order, which no service
         should give, loses nothing.
         """
+        self.left_out_at = None
         if not records:
             return ()
         if self._skip_before is None and in_order(records) and self.position.place < records[0].place:
@@ -58,6 +61,7 @@ class ReadTo:
             self.position, self._left_out_to = newest.position, None
         else:
             self._left_out_to = newest.position
+            self.left_out_at = max(newest.arrived_at, self._skip_before)
         return tuple(unread)
 
     def beyond(self, reached: Position | None) -> Position | None:

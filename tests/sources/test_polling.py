@@ -13,8 +13,10 @@ from poller.aws_errors import BadArgument, Expired, NotFound
 from poller.errors import PositionLost, SourceGone, Unavailable
 from poller.events import Polled
 from poller.model import TRIM_HORIZON, Position, SequenceNumber, Shard, ShardId
+from poller.records import Page
 from poller.rules.pacing import DYNAMODB, KINESIS
 from poller.sources.polling import Answer, ShardPolling
+from poller.sources.read_to import ReadTo
 from tests.builders import numbers, record, records
 from tests.fakes import Heard
 from tests.virtual import EPOCH, run_virtually
@@ -327,6 +329,16 @@ def test_a_closed_shard_of_records_that_are_all_left_out_comes_to_its_end():
     got, _, ended = read(calls, pace=DYNAMODB, position=Position.at_timestamp(EPOCH), skip_before=EPOCH)
     assert (got, ended) == ([], True)
     assert calls.positions[:2] == [str(Position.at_timestamp(EPOCH)), "AFTER:3"]
+
+
+def test_a_page_of_which_everything_is_left_out_is_not_the_end_of_the_news():
+    """I12: what is wanted may follow, and be as old as the moment."""
+    early, between = record(1, arrived_at=EPOCH - 10), record(2, arrived_at=EPOCH - 5)
+    read_to = ReadTo(Position.at_timestamp(EPOCH), EPOCH)
+    for came, left_out_at in (((early, between), EPOCH), ((), None), ((record(3, arrived_at=EPOCH + 1),), None)):
+        page = Page(read_to.unread(came), left_out_at=read_to.left_out_at)
+        assert page.left_out_at == left_out_at
+        assert page.caught_up is (came == ())
 
 
 def test_an_iterator_behind_what_was_left_out_that_is_refused_begins_anew():
