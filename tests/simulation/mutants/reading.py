@@ -126,11 +126,6 @@ def what_does_not_fit_is_dropped(patch):
     patch.setattr(lane.Lane, "take", lossy)
 
 
-def a_lane_with_nothing_to_do_taken_for_full(patch):
-    """While memory is short: the frame of a window with a large state fills an event by itself."""
-    patch.setattr(lane.Lane, "is_hungry", property(lambda self: not (self._delivering or self._batcher.is_full)))
-
-
 def what_is_left_out_is_read_again_and_again(patch):
     """A shard of nothing else never ends, and its children wait for its records to be trimmed."""
     patch.setattr(ReadTo, "iterator_at", property(lambda self: self.position))
