@@ -73,6 +73,8 @@ class _Write:
                 _append(self._path, self._line, lambda: self._withdrawn)
             except (OSError, ValueError) as error:
                 self._errors.append(error)
+            except MemoryError as error:
+                self._errors.append(OSError(f"no memory: {error}"))
             with suppress(RuntimeError):  # the worker has ended meanwhile
                 from_thread.run_sync(tell, token=token)
 
