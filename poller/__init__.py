@@ -9,6 +9,7 @@ Floors; a module imports only from floors below it (``tests/test_house.py`` chec
                          aws.py  aws_errors.py  repeating.py  signing.py
                          connections.py  http_line.py  http_answer.py
                          identity.py  keepalive.py  malloc.py  garbage.py  clock.py
+                         daemon_thread.py
     floor 1   rules/     pure decisions        ports.py                             the plugs
     floor 0   words      model.py  records.py  invocation.py  arns.py               frozen values
                          mapping.py  events.py  errors.py

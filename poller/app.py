@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from random import Random, SystemRandom
 
 import anyio
@@ -20,7 +19,7 @@ from poller import __version__
 from poller.api.server import status_server
 from poller.aws import Aws
 from poller.clock import SystemClock
-from poller.config import AwsSettings, Settings
+from poller.config import AwsSettings, Settings, store_path
 from poller.engine.keeping import StatusKeeper
 from poller.engine.memory import Budget
 from poller.engine.supervisor import Supervisor
@@ -74,13 +73,13 @@ def main_run(settings: Settings) -> int:
 def _tell_start(settings: Settings, logger: FilteringBoundLogger) -> None:
     """What a log must begin with: a store that is new where an old one was expected reads everything again."""
     store: dict[str, object] = {"store": settings.store_url}
-    if settings.store_url.startswith("sqlite:///"):
-        path = Path(settings.store_url.removeprefix("sqlite:///")).absolute()
-        store = {"store": str(path), "new_store": not os.path.exists(path)}
+    path = store_path(settings.store_url)
+    if path is not None:
+        store = {"store": str(path.absolute()), "new_store": not os.path.exists(path)}
     listen = f"{settings.server.host}:{settings.server.port}" if settings.server else ""
     logger.info("worker starting", version=__version__, config=str(settings.path.absolute()), **store, listen=listen)
     for note in settings.notes:
-        logger.warning("hardly meant", note=note)
+        logger.warning("the configuration may not mean this", note=note)
 
 
 @asynccontextmanager

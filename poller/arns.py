@@ -82,12 +82,14 @@ def shown(place: str) -> str:
     return f"{scheme}://{host}" if place == f"{scheme}://{host}" else f"{scheme}://{host}/..."
 
 
-def lambda_arn(function_name: str, *, partition: str, region: str, account: str) -> str:
+def lambda_arn(function_name: str, source_arn: str, *, region: str | None = None, account: str | None = None) -> str:
     """The whole ARN of the function that a name, partial ARN or ARN means, its qualifier as it is (R-API-13).
 
-    What ``function_name`` says itself wins over ``partition``, ``region`` and ``account``.
+    What ``function_name`` does not say itself is ``region`` and ``account``, where they are given, else the stream's.
     """
     said = _FUNCTION.fullmatch(function_name)
     assert said is not None, "a checked mapping names a function"
-    place = (said["partition"] or partition, "lambda", said["region"] or region, said["account"] or account)
+    _, partition, _, of_stream, owner, *_ = source_arn.split(":")
+    region, account = said["region"] or region or of_stream, said["account"] or account or owner
+    place = (said["partition"] or partition, "lambda", region, account)
     return f"arn:{':'.join(place)}:function:{said['name']}"

@@ -160,8 +160,7 @@ def _summary(settings: Settings, mapping: EventSourceMapping) -> dict[str, str]:
 
 def _lambda_function(settings: Settings, mapping: EventSourceMapping) -> str:
     """With its region, which is that of the stream unless ``[aws] region`` or the function's own ARN says another."""
-    region = settings.aws.region or mapping.source_arn.split(":")[3]
-    arn = lambda_arn(mapping.function_name, partition="aws", region=region, account="")
+    arn = lambda_arn(mapping.function_name, mapping.source_arn, region=settings.aws.region)
     return f"Lambda function {mapping.function_name} in {arn.split(':')[3]}"
 
 

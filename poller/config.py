@@ -91,6 +91,11 @@ class Settings:
     notes: tuple[str, ...] = ()
 
 
+def store_path(url: str) -> Path | None:
+    """The file of a checked store; ``None`` for one in memory."""
+    return None if url == "memory:" else Path(url.removeprefix("sqlite:///"))
+
+
 def load(path: Path, *, now: float, environ: Mapping[str, str]) -> Settings:
     """Reads the file at ``path``; placeholders take their values from ``environ``, ``now`` is epoch seconds.
 

@@ -101,7 +101,8 @@ def read_mappings(document: Table, *, now: float) -> tuple[EventSourceMapping, .
         else:
             complaints.add(path, f"must be a table, not {kind_name(values)}", f"write [[{KEY}]]")
     own = [name for name in document.table("functions") if not complaints.touch((*document.path, "functions", name))]
-    _complain_of_duplicates(drafts, own, document.table("aws").get("region"), complaints)
+    region = document.table("aws").get("region")
+    _complain_of_duplicates(drafts, own, region if isinstance(region, str) else None, complaints)
     _note_likely_slips(drafts, own, complaints)
     names = _names(drafts, complaints)
     return tuple(
@@ -170,7 +171,7 @@ def _timestamp(table: Table, key: str) -> float | None:
 
 
 def _complain_of_duplicates(
-    drafts: Sequence[_Draft], own: Collection[str], aws_region: object, complaints: Complaints
+    drafts: Sequence[_Draft], own: Collection[str], region: str | None, complaints: Complaints
 ) -> None:
     """A stream and a function, with its qualifier, make one mapping, however they are spelled (R-API-15, R-VAL-21)."""
     seen: set[tuple[str, str]] = set()
@@ -180,9 +181,7 @@ def _complain_of_duplicates(
             continue
         meant = (arn, function)
         if draft.sound and function not in own:
-            _, partition, _, region, account, *_ = arn.split(":")
-            region = aws_region if isinstance(aws_region, str) and aws_region else region
-            meant = (arn, lambda_arn(function, partition=partition, region=region, account=account))
+            meant = (arn, lambda_arn(function, arn, region=region))
         if meant in seen:
             text = admission.already_exists(arn, function)
             complaints.add((*draft.path, "function_name"), text, "remove one of the two, or use another alias")

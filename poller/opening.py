@@ -11,7 +11,7 @@ from typing import Any
 
 from poller.arns import DestinationKind, SourceKind, destination_kind, lambda_arn, source_kind
 from poller.aws import Aws
-from poller.config import AwsSettings, FunctionSettings, Settings
+from poller.config import AwsSettings, FunctionSettings, Settings, store_path
 from poller.errors import ConfigError
 from poller.mapping import EventSourceMapping
 from poller.ports import Clock, Destination, Observer, Room, Source, Store, Target, all_room
@@ -43,12 +43,12 @@ def open_store(url: str, clock: Clock, *, read_only: bool = False) -> Store:
 
     ``read_only`` is for a look at a file, which changes nothing.
     """
-    kind, _, path = url.partition(":")
+    path = store_path(url)
     store: Store
-    if path:
-        store = _load(STORES[kind])(Path(path.removeprefix("///")), clock, read_only=read_only)
+    if path is None:
+        store = _load(STORES["memory"])(clock)
     else:
-        store = _load(STORES[kind])(clock)
+        store = _load(STORES["sqlite"])(path, clock, read_only=read_only)
     return store
 
 
@@ -97,11 +97,10 @@ def function_arn(mapping: EventSourceMapping, settings: Settings, identity: str 
     What the mapping leaves open is the stream's; but a Lambda function runs in the region that is set, if one is, and
     in the account of ``identity``, which is the role that events name, if that is known.
     """
-    _, partition, _, region, account, *_ = mapping.source_arn.split(":")
-    if mapping.function_name not in settings.functions:
-        region = settings.aws.region or region
-        account = "".join(identity.split(":")[4:5]) or account
-    return lambda_arn(mapping.function_name, partition=partition, region=region, account=account)
+    if mapping.function_name in settings.functions:
+        return lambda_arn(mapping.function_name, mapping.source_arn)
+    account = "".join(identity.split(":")[4:5]) or None
+    return lambda_arn(mapping.function_name, mapping.source_arn, region=settings.aws.region, account=account)
 
 
 def open_destination(mapping: EventSourceMapping, aws: Aws) -> Destination | None:

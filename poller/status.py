@@ -7,13 +7,12 @@ import sys
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from random import Random
 
 import anyio
 
 from poller.clock import SystemClock
-from poller.config import Settings
+from poller.config import Settings, store_path
 from poller.errors import ConfigError, PositionLost, SourceGone, Unavailable
 from poller.events import Event
 from poller.mapping import EventSourceMapping
@@ -73,10 +72,10 @@ def store_to_look_at(settings: Settings) -> str:
     That there is none is told on stderr, as a relative path is another file in another directory. Raises `ConfigError`
     for a store that cannot be looked at.
     """
-    if settings.store_url == "memory:":
+    path = store_path(settings.store_url)
+    if path is None:
         problem = 'a "memory:" store lives inside its worker; only a store in a file can be looked at from outside'
         raise ConfigError((f"{settings.path}: store.url: {problem}",))
-    path = Path(settings.store_url.removeprefix("sqlite:///"))
     try:
         path.stat()
     except FileNotFoundError:

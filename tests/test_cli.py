@@ -87,7 +87,7 @@ def test_check_shows_nothing_of_a_url_that_may_be_secret(tmp_path: Path, capsys:
 
 
 def test_check_tells_the_region_of_a_lambda_function(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """R-DEST-21: the stream's, unless something says another."""
+    """The stream's, unless something says another."""
     file = tmp_path / "c.toml"
     for head, region in (("", "us-east-1"), ('[aws]\nregion = "eu-west-1"\n', "eu-west-1")):
         file.write_text(head + MINIMAL)

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "poller"
 WORDS = {"model", "records", "invocation", "arns", "mapping", "events", "errors"}
 ADAPTERS = {
-    *("sources", "targets", "destinations", "stores", "observers", "identity", "keepalive", "clock"),
+    *("sources", "targets", "destinations", "stores", "observers", "identity", "keepalive", "clock", "daemon_thread"),
     *("aws", "aws_errors", "repeating", "signing", "connections", "http_line", "http_answer", "malloc", "garbage"),
 }
 DOORS = {"app", "opening", "status", "mappings_status", "filter_test", "cli", "api", "dev", "__main__"}
@@ -134,7 +134,7 @@ def test_everything_is_caught_in_the_bulkhead_and_around_user_code_only():
         for node in ast.walk(tree(module))
         if isinstance(node, ast.ExceptHandler) and catches_everything(node)
     ]
-    assert where == ["poller.engine.supervisor", *["poller.targets.python"] * 5]
+    assert where == ["poller.daemon_thread", "poller.engine.supervisor", *["poller.targets.python"] * 4]
 
 
 @pytest.mark.parametrize("module", [each for each in MODULES if floor(each) < 2 or room(each) == "engine"])

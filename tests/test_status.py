@@ -109,7 +109,7 @@ def test_while_a_stream_is_away_the_store_is_told_and_no_lag(trouble):
     ],
 )
 def test_a_lag_that_the_service_does_not_tell_is_only_told_when_it_is_seen(pages, lag):
-    """R-DDB-5: an empty answer of DynamoDB proves nothing."""
+    """An empty answer of DynamoDB proves nothing."""
     source = ScriptedSource()
     source.pages["shard-0"] += pages
     (shard,), problem = looked(source, (Shard(ShardId("shard-0")), Checkpoint(Position("AFTER:7"))))

@@ -13,8 +13,8 @@ def configuration(mapping: EventSourceMapping, status: MappingStatus, *, functio
     """What Lambda answers when it is asked for a mapping, in the order of its wire (R-API-6, R-API-11).
 
     ``function_arn`` is whole, with the qualifier as it was given (R-API-13); the mapping belongs to its account.
-    Moments are epoch seconds (R-API-7). Of a URL, which Lambda does not have as a
-    destination, only the host is shown.
+    Moments are epoch seconds (R-API-7). A destination that Lambda does not have is shown as it is set, of a URL the
+    host alone.
     """
     batch, failure = mapping.batch, mapping.failure
     since, filters = mapping.starting_timestamp, [{"Pattern": each} for each in mapping.filter_patterns]

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import threading
-from collections.abc import Callable
-from contextlib import suppress
 from urllib.parse import unquote_to_bytes
 
 import anyio
-from anyio import from_thread
-from anyio.lowlevel import current_token
 
 from poller.arns import DestinationKind
+from poller.daemon_thread import NotStarted, in_daemon_thread
 from poller.errors import SourceGone, Unavailable
 from poller.invocation import FailureReport
 from poller.rules.failure_document import failure_document
@@ -38,13 +34,20 @@ class FileDestination:
         write = _Write(self._path, line)
         try:
             await self._one_at_a_time.acquire_on_behalf_of(write)
-            await write.done(lambda: self._one_at_a_time.release_on_behalf_of(write))
+            try:
+                await in_daemon_thread(
+                    write.append,
+                    f"write to {self._path}",
+                    ended=lambda: self._one_at_a_time.release_on_behalf_of(write),
+                )
+            finally:
+                write.withdrawn = True
         except (FileNotFoundError, NotADirectoryError) as error:
             directory = os.path.dirname(self._path)
             raise SourceGone(f"could not write to {self._path}: there is no directory {directory}; make it") from error
         except (PermissionError, IsADirectoryError, ValueError) as error:  # a ValueError is a NUL in the path
             raise SourceGone(f"could not write to {self._path}: {error}") from error
-        except OSError as error:
+        except (OSError, MemoryError, NotStarted) as error:
             raise Unavailable(f"could not write to {self._path}: {error}") from error
 
     async def aclose(self) -> None:
@@ -52,59 +55,23 @@ class FileDestination:
 
 
 class _Write:
-    """One line on its way, in a daemon thread: a disk that hangs must not keep the process from ending either."""
+    """One line on its way; ``withdrawn`` once nobody waits for it, so that it is not written, unless it is too late."""
 
     def __init__(self, path: str, line: bytes) -> None:
         self._path = path
         self._line = line
-        self._withdrawn = False
-        self._errors: list[Exception] = []
-        self._ended = anyio.Event()
+        self.withdrawn = False
 
-    async def done(self, ended: Callable[[], None]) -> None:
-        """Returns when the line is on the disk. Raises `OSError` or `ValueError`; ``ended`` is called at the very end.
-
-        One that nobody waits for any more is not written, unless it is too late.
-        """
-        token = current_token()
-
-        def work() -> None:
-            try:
-                _append(self._path, self._line, lambda: self._withdrawn)
-            except (OSError, ValueError) as error:
-                self._errors.append(error)
-            except MemoryError as error:
-                self._errors.append(OSError(f"no memory: {error}"))
-            with suppress(RuntimeError):  # the worker has ended meanwhile
-                from_thread.run_sync(tell, token=token)
-
-        def tell() -> None:
-            self._ended.set()
-            ended()
-
-        try:
-            threading.Thread(target=work, name=f"write to {self._path}", daemon=True).start()
-        except RuntimeError as error:  # as many as the system allows
-            ended()
-            raise OSError(str(error)) from error
-        try:
-            await self._ended.wait()
-        finally:
-            self._withdrawn = True
-        if self._errors:
-            raise self._errors.pop()
-
-
-def _append(path: str, line: bytes, withdrawn: Callable[[], bool]) -> None:
-    """Raises `OSError` unless all of ``line`` is on the disk; what was ``withdrawn`` meanwhile is not written."""
-    with open(path, "a+b", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        if withdrawn():
-            return
-        end = file.seek(0, os.SEEK_END)
-        if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
-            line = b"\n" + line  # a full disk or a kill cut the line before; it must not take this one with it
-        written = file.write(line)
-        if written != len(line):
-            raise OSError(f"only {written} of {len(line)} bytes were written")
-        os.fsync(file.fileno())
+    def append(self) -> None:
+        """Raises `OSError` or `ValueError` unless all of the line is on the disk."""
+        with open(self._path, "a+b", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if self.withdrawn:
+                return
+            line, end = self._line, file.seek(0, os.SEEK_END)
+            if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
+                line = b"\n" + line  # a full disk or a kill cut the line before; it must not take this one with it
+            written = file.write(line)
+            if written != len(line):
+                raise OSError(f"only {written} of {len(line)} bytes were written")
+            os.fsync(file.fileno())

@@ -83,7 +83,7 @@ class Delivery:
         pending = [(whole, self._new_id())]
         while pending:
             chunk, request_id = pending.pop()
-            if self._needs_room(chunk):
+            if self._has_no_room(chunk):
                 pending.append((chunk, request_id))
                 chunk, request_id = self._early_closing(), self._new_id()
             async with scope.finish():
@@ -101,13 +101,12 @@ class Delivery:
     def _window(self) -> Window | None:
         return self._checkpointer.progress.window
 
-    def _needs_room(self, chunk: Chunk) -> bool:
-        """Whether the window's state alone keeps a record from fitting in an event: it is handed over first."""
-        window, most = self._window, self._wiring.payload_bytes_max
-        if window is None or not window.opened or len(chunk.records) != 1:
+    def _has_no_room(self, chunk: Chunk) -> bool:
+        """Whether a single record, as larger batches are cut to fit, has no room beside the window's state."""
+        if self._window is None or len(chunk.records) != 1:
             return False
         size = payload_bytes(Invocation("", chunk.records, self._tail(None)))
-        return size > most >= size - len(window.state) + len(windows.NO_STATE)
+        return windows.state_is_in_the_way(self._window, size, self._wiring.payload_bytes_max)
 
     def _early_closing(self) -> Chunk:
         assert self._window is not None

@@ -7,10 +7,10 @@ from dataclasses import replace
 import anyio
 
 from poller.errors import Unavailable
-from poller.events import Event, MappingChanged, MappingTroubled, Polled, ShardsListed
+from poller.events import Event, MappingChanged, MappingTroubled
 from poller.mapping import NOTHING_PROCESSED, EventSourceMapping, MappingStatus
 from poller.ports import Clock, Observer, Store
-from poller.rules.lifecycle import heard, settled, started
+from poller.rules.lifecycle import heard, listable_after, settled, started
 
 RETRY_SECONDS = 5.0
 
@@ -30,19 +30,11 @@ class StatusKeeper:
         self._status = started(None, mapping, clock.now())
         self._kept: MappingStatus | None = None
         self._begun = False
-        self._unlisted = False
+        self._listable = True
 
     def hear(self, event: Event) -> None:
-        match event:
-            case MappingTroubled(listing=True):
-                self._unlisted = True
-            case ShardsListed():
-                self._unlisted = False
-            case Polled() if self._unlisted:
-                return  # shards that are known can be read, but not those that come
-            case _:
-                pass
-        self._status = heard(self._status, event)
+        self._listable = listable_after(event, before=self._listable)
+        self._status = heard(self._status, event, listable=self._listable)
 
     async def keep(self, *, settles: bool) -> None:
         """Saves and tells what is new; ``settles``: the mapping runs, or rests if it is disabled. May be `Unavailable`.

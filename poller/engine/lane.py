@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 
@@ -16,39 +16,24 @@ from poller.model import Position, ShardId, precedes
 from poller.ports import Clock
 from poller.records import Page, Record
 from poller.rules.batching import Batcher
+from poller.rules.caught_up import CaughtUp
 from poller.rules.envelope import frame_bytes, window_tail
 from poller.rules.ordering import LaneProgress, Progress
 from poller.rules.windows import due_closing, window_for
 
-EMPTY_SECONDS = 5.0
-"""So long a stream that tells no lag must have been empty: DynamoDB gives empty answers amid a backlog, too."""
-
 
 @dataclass(slots=True)
 class Front:
-    """How far a shard was read; ``caught_up_at``: when there was nothing more to read, epoch seconds."""
+    """How far a shard was read."""
 
     read_to: Position
     ended: bool = False
-    caught_up_at: float = float("-inf")
-    _empty_since: float = float("inf")
-    _empty_at: float = float("-inf")
+    caught_up: CaughtUp = field(default_factory=CaughtUp)
 
     def reached(self, page: Page, end: Position, now: float) -> None:
         """The reading has come to ``end`` with a page, at the moment ``now``."""
-        self.read_to = end
-        self.ended = page.ended
-        asked_at = now - page.took_seconds
-        if page.behind_seconds is not None:
-            self.caught_up_at = asked_at if page.caught_up else self.caught_up_at
-        elif page.end is not None or page.left_out_at is not None:
-            self.caught_up_at, self._empty_at = float("-inf"), float("-inf")  # it was no proof that nothing came before
-        else:
-            if asked_at - self._empty_at > EMPTY_SECONDS:  # nobody knows what was between
-                self._empty_since = asked_at
-            self._empty_at = asked_at
-            if asked_at - self._empty_since >= EMPTY_SECONDS:
-                self.caught_up_at = asked_at
+        self.read_to, self.ended = end, page.ended
+        self.caught_up.hear(page, now)
 
 
 class TumblingWindows:
@@ -66,7 +51,7 @@ class TumblingWindows:
         """What must be invoked before the batch that begins with ``head``; ``now`` is epoch seconds."""
         if not self._seconds:
             return None
-        return due_closing(self._progress.window, head, now, ended=front.ended, caught_up_at=front.caught_up_at)
+        return due_closing(self._progress.window, head, now, ended=front.ended, caught_up_at=front.caught_up.at)
 
     def fit(self, batcher: Batcher) -> None:
         """Opens the window of the oldest record that waits, and makes its batch fit in."""

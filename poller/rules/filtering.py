@@ -23,12 +23,15 @@ _CONTENT = {
 }
 """The key of an event under which its content is; the others tell where it comes from."""
 
-_OF_EVENT = ("eventID", "eventName", "eventVersion", "eventSource", "eventSourceARN", "awsRegion")
-_OF_KINESIS = ("kinesisSchemaVersion", "partitionKey", "sequenceNumber", "data", "approximateArrivalTimestamp")
+_OF_EVENT = {"eventID", "eventName", "eventVersion", "eventSource", "eventSourceARN", "awsRegion"}
+_OF_KINESIS = _OF_EVENT | {
+    *("kinesisSchemaVersion", "partitionKey", "sequenceNumber", "data", "approximateArrivalTimestamp"),
+    *("encryptionType", "invokeIdentityArn"),
+}
 _SHOWN = {
-    SourceKind.KINESIS_STREAM: {*_OF_EVENT, *_OF_KINESIS, "encryptionType", "invokeIdentityArn"},
-    SourceKind.KINESIS_CONSUMER: {*_OF_EVENT, *_OF_KINESIS, "encryptionType", "invokeIdentityArn"},
-    SourceKind.DYNAMODB_STREAM: {*_OF_EVENT, "dynamodb", "userIdentity"},
+    SourceKind.KINESIS_STREAM: _OF_KINESIS,
+    SourceKind.KINESIS_CONSUMER: _OF_KINESIS,
+    SourceKind.DYNAMODB_STREAM: _OF_EVENT | {"dynamodb", "userIdentity"},
 }
 """The keys that records of a source show a pattern (R-FILT-10, R-FILT-11)."""
 

@@ -86,12 +86,25 @@ def settled(status: MappingStatus, *, enabled: bool, now: float) -> MappingStatu
     return replace(status, state=state, changed_at=now)
 
 
-def heard(status: MappingStatus, event: Event) -> MappingStatus:
+def listable_after(event: Event, *, before: bool) -> bool:
+    """Whether the stream's shards could be listed when that was last tried."""
+    match event:
+        case MappingTroubled(listing=True):
+            return False
+        case ShardsListed():
+            return True
+        case _:
+            return before
+
+
+def heard(status: MappingStatus, event: Event, *, listable: bool = True) -> MappingStatus:
     """The status after ``event``, which is one of this mapping; the same value if it says nothing new.
 
+    While the shards are not ``listable``, reading those that are known ends no trouble: those that come are not found.
     Records that are given up have no word of their own (R-STATE-7), and no trouble moves the state (R-STATE-8).
     """
-    result = _result(status.result, event)
+    is_no_news = isinstance(event, Polled) and not listable
+    result = status.result if is_no_news else _result(status.result, event)
     return status if result == status.result else replace(status, result=result)
 
 

@@ -1,7 +1,7 @@
 """Which lane a record takes, and how far a shard is done: this file keeps order where several batches are under way.
 
-A lane is one of the ParallelizationFactor ways that work side by side on one shard. All records of one key
-take the same lane, so that a lane that is stuck holds up its own keys only. Each lane has a position of its own.
+A lane is one of the ParallelizationFactor ways that work side by side on one shard. All records of one key take the
+same lane, so that a lane that is stuck holds up its own keys only. Each lane has a position of its own.
 """
 
 from __future__ import annotations

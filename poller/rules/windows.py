@@ -55,6 +55,11 @@ def grown_too_large(window: Window) -> bool:
     return len(window.state) > STATE_BYTES_MAX
 
 
+def state_is_in_the_way(window: Window, size: int, bytes_max: int) -> bool:
+    """Whether an event of ``size`` bytes would fit into ``bytes_max`` without the state, which is handed over first."""
+    return window.opened and size > bytes_max >= size - len(window.state) + len(NO_STATE)
+
+
 def with_state(outcome: Outcome, state_bytes_max: int) -> Outcome:
     """An answer without ``state`` is a failed invocation (R-WIN-5), as is one whose state fits in no event.
 

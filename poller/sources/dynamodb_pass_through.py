@@ -17,8 +17,6 @@ from poller.rules.json_text import decoded
 from poller.sources.event_json import are_sequence_numbers, json_bytes
 from poller.sources.polling import Answer
 
-"""How a change begins."""
-
 _NONE = Raw(b"")
 
 

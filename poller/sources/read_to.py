@@ -15,7 +15,8 @@ class ReadTo:
 
     Records that arrived before ``skip_before`` (epoch seconds) are left out until the first one that did not. Until
     then the position stays: if it moved and were lost, who begins anew would not know what to leave out. Only
-    ``iterator_at``, where an iterator is to begin, moves over them.
+    ``iterator_at``, where an iterator is to begin, moves over them. ``left_out_at`` is that of a `poller.records.Page`
+    of the records that came last.
     """
 
     def __init__(self, position: Position, skip_before: float | None = None) -> None:
@@ -23,7 +24,6 @@ class ReadTo:
         self._skip_before = skip_before
         self._left_out_to: Position | None = None
         self.left_out_at: float | None = None
-        """See `poller.records.Page`, of the records that came last."""
 
     @property
     def iterator_at(self) -> Position:

@@ -11,19 +11,17 @@ import contextvars
 import inspect
 import json
 import os
-import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
 
 import anyio
-from anyio import from_thread
-from anyio.lowlevel import checkpoint_if_cancelled, current_token
+from anyio.lowlevel import checkpoint_if_cancelled
 
+from poller.daemon_thread import NotStarted, in_daemon_thread
 from poller.errors import ConfigError
 from poller.invocation import FunctionFailed, Invocation, NotInvoked, Outcome, Succeeded
 from poller.rules.envelope import event
@@ -48,10 +46,6 @@ def load_handler(text: str) -> Handler:
             (f"handler {text!r}: {module} has no function {path!r}; name one that takes (event, context)",)
         )
     return found
-
-
-class _NotStarted(Exception):
-    """There was no thread for the handler."""
 
 
 class PythonTarget:
@@ -96,7 +90,7 @@ class PythonTarget:
         except anyio.get_cancelled_exc_class():
             await checkpoint_if_cancelled()  # goes on raising if it was us
             return FunctionFailed("the handler cancelled itself")
-        except _NotStarted as error:
+        except NotStarted as error:
             return NotInvoked(f"the handler could not be called: {error}")
         except BaseException as error:
             # Some libraries derive their time-outs from it, so that no handler catches them by mistake. In Lambda it
@@ -143,35 +137,16 @@ async def _apart(awaitable: Awaitable[object]) -> object:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(work)
     if errors:
-        raise errors.pop()  # as below
+        raise errors.pop()  # kept here, it would be in a circle with this frame, and so would the event
     if not answers:
         raise asyncio.CancelledError
     return answers[0]
 
 
 async def _in_thread(handler: Handler, event: object, context: LambdaContext) -> object:
-    """Runs a sync handler in a daemon thread: one that hangs must not keep the process from ending."""
-    came_back, answers = anyio.Event(), list[object]()
-    errors: list[BaseException] = []
-    token, variables = current_token(), contextvars.copy_context()
-
-    def work() -> None:
-        try:
-            answers.append(variables.run(handler, event, context))
-        except BaseException as error:  # carried over to the loop, whatever it is
-            errors.append(error)
-        with suppress(RuntimeError):  # the worker has ended meanwhile
-            from_thread.run_sync(came_back.set, token=token)
-
-    thread = threading.Thread(target=work, name=f"handler {context.aws_request_id}", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError as error:  # as many as the system allows: it is not the handler that failed
-        raise _NotStarted(str(error)) from error
-    await came_back.wait()
-    if errors:
-        raise errors.pop()  # kept here, it would be in a circle with this frame, and so would the event
-    return answers[0]
+    variables = contextvars.copy_context()
+    name = f"handler {context.aws_request_id}"
+    return await in_daemon_thread(lambda: variables.run(handler, event, context), name)
 
 
 def _serialised(answer: object) -> bytes:

@@ -89,6 +89,22 @@ def test_without_room_it_reads_on_when_it_is_done_and_holds_up_no_other():
     assert len(handled) == 30
 
 
+def without_room(source, target, mapping, *, seconds):
+    """Runs a worker while others use the memory up, for as long as it takes."""
+    budget = Budget(1000)
+    budget.held_bytes = 10_000
+
+    async def main():
+        stop = anyio.Event()
+        worker = new_worker(source, target, MemoryStore(VirtualClock()), Heard(), mapping=mapping, memory=budget)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(worker.run, stop)
+            await anyio.sleep(seconds)
+            stop.set()
+
+    run_virtually(main)
+
+
 @pytest.mark.parametrize(("lanes", "batch_size"), [(1, 300), (10, 100)])
 def test_without_room_a_batch_that_waits_for_its_window_is_still_filled(lanes, batch_size):
     """I14: or the window would wait for records, and the reading for the window."""
@@ -96,15 +112,7 @@ def test_without_room_a_batch_that_waits_for_its_window_is_still_filled(lanes, b
     source = KeptSource(records(*range(1, 20_001)), page_records=few_records(batch_size, lanes))
     mapping = a_mapping(batch=BatchPolicy(batch_size=batch_size, window_seconds=60.0), lanes=lanes)
 
-    async def main():
-        stop = anyio.Event()
-        worker = new_worker(source, target, MemoryStore(VirtualClock()), Heard(), mapping=mapping, memory=short())
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(worker.run, stop)
-            await anyio.sleep(130)
-            stop.set()
-
-    run_virtually(main)
+    without_room(source, target, mapping, seconds=130)
     assert sum(map(len, target.batches)) == 20_000
 
 
@@ -134,30 +142,13 @@ def test_what_is_done_is_given_back_while_the_reader_goes_on():
     run_virtually(main)
 
 
-def short():
-    """A budget that others use up, for as long as it takes."""
-    budget = Budget(1000)
-    budget.held_bytes = 10_000
-    return budget
-
-
 def test_without_room_the_end_of_a_window_lets_the_reading_go_on():
     """I14: it is no batch, yet after it there is room again."""
     start = EPOCH - EPOCH % 30 - 600
     old = [record(number, arrived_at=start + number / 2) for number in range(1, 1001)]
     target = Aggregator()
     mapping = a_mapping(batch=BatchPolicy(batch_size=1000, window_seconds=60.0), tumbling_window_seconds=10)
-
-    async def main():
-        stop = anyio.Event()
-        source = KeptSource(old, page_records=100)
-        worker = new_worker(source, target, MemoryStore(VirtualClock()), Heard(), mapping=mapping, memory=short())
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(worker.run, stop)
-            await anyio.sleep(100)
-            stop.set()
-
-    run_virtually(main)
+    without_room(KeptSource(old, page_records=100), target, mapping, seconds=100)
     assert sum(len(event["Records"]) for event in target.events) == 1000
 
 
@@ -166,19 +157,12 @@ def test_without_room_nothing_is_read_that_would_not_be_with_it():
     keys = {lane_of(f"k{number}", 2): f"k{number}" for number in range(50)}
     mixed = [record(number, key=keys[int(number % 20 != 1)]) for number in range(1, 2001)]
 
-    async def main():
-        def answer(batch):
-            stuck = anyio.current_time() < 50 and any(number % 20 != 1 for number in batch)
-            return FunctionFailed("no") if stuck else Succeeded()
+    def answer(batch):
+        stuck = anyio.current_time() < 50 and any(number % 20 != 1 for number in batch)
+        return FunctionFailed("no") if stuck else Succeeded()
 
-        source, stop = KeptSource(mixed, page_records=20), anyio.Event()
-        mapping = a_mapping(batch=BatchPolicy(batch_size=100, window_seconds=60.0), lanes=2)
-        store, target = MemoryStore(VirtualClock()), ScriptedTarget(answer)
-        worker = new_worker(source, target, store, Heard(), mapping=mapping, memory=short())
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(worker.run, stop)
-            await anyio.sleep(400)
-            stop.set()
-        return source.reread_from, {number for batch in target.batches for number in batch}
-
-    assert run_virtually(main) == ([], set(range(1, 2001)))
+    source, target = KeptSource(mixed, page_records=20), ScriptedTarget(answer)
+    mapping = a_mapping(batch=BatchPolicy(batch_size=100, window_seconds=60.0), lanes=2)
+    without_room(source, target, mapping, seconds=400)
+    assert source.reread_from == []
+    assert {number for batch in target.batches for number in batch} == set(range(1, 2001))

@@ -27,7 +27,7 @@ from poller.events import (
 from poller.invocation import Condition
 from poller.mapping import BatchPolicy, FailurePolicy, MappingStatus, State
 from poller.model import Position, SequenceNumber, ShardId
-from poller.rules.lifecycle import RESULT_LENGTH_MAX, heard, settings_mark, settled, started
+from poller.rules.lifecycle import RESULT_LENGTH_MAX, heard, listable_after, settings_mark, settled, started
 from tests.builders import mapping
 
 S = ShardId("shardId-000000000000")
@@ -247,6 +247,20 @@ def test_reading_ends_a_trouble_of_the_stream_and_a_listing_one_of_ours(before, 
     after = heard(status, event)
     assert after.result == (NOTHING if ends else before)
     assert ends or after is status
+
+
+def test_reading_ends_no_trouble_while_the_shards_cannot_be_listed():
+    """R-STATE-6, R-STATE-8: a trouble of another kind changes nothing of that."""
+    status, told = was(State.ENABLED), []
+    listable = True
+    denied = MappingTroubled("orders", "denied", DENIED, listing=True)
+    for event in (denied, polled("empty"), MappingTroubled("orders", "x", GONE), ShardsListed("orders", 1, 0)):
+        listable = listable_after(event, before=listable)
+        status = heard(status, event, listable=listable)
+        told.append((listable, status.result))
+    problems = [f"PROBLEM: {DENIED}"] * 2 + [f"PROBLEM: {GONE}"] * 2
+    assert told == list(zip([False, False, False, True], problems, strict=True))
+    assert heard(status, polled("empty"), listable=listable).result == NOTHING
 
 
 @pytest.mark.parametrize(

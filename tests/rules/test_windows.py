@@ -17,6 +17,7 @@ from poller.rules.windows import (
     due_closing,
     following,
     grown_too_large,
+    state_is_in_the_way,
     window_for,
     with_state,
 )
@@ -157,6 +158,22 @@ def test_the_state_moves_with_progress_only(chunk, outcome, verdict, expected):
 def test_after_its_final_call_a_window_is_over_whatever_came_of_it(verdict):
     """R-WIN-7, R-WIN-12."""
     assert following(OPEN, FINAL, SAID, verdict) == Window(90, 90)
+
+
+@pytest.mark.parametrize(
+    ("size", "most", "opened", "expected"),
+    [
+        (100, 100, True, False),  # it fits as it is
+        (101, 100, True, True),
+        (105, 100, True, True),  # with the two bytes of an empty state it just fits
+        (106, 100, True, False),
+        (101, 100, False, False),  # no invocation would take the state
+    ],
+)
+def test_a_state_is_in_the_way_of_what_fits_without_it(size, most, opened, expected):
+    """R-WIN-10, R-PORT-10."""
+    window = Window(60, 90, b'{"n":1}', opened)
+    assert state_is_in_the_way(window, size, most) is expected
 
 
 def test_a_state_is_too_large_by_its_bytes_not_by_its_characters():

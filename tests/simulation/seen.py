@@ -73,6 +73,11 @@ NEVER_MET = {("store restored", "lease lost")}
 PAIRS = tuple(pair for pair in product((*CAPS, *HAPPENINGS), RECOVERIES) if pair not in NEVER_MET)
 
 
+def never(seen: Counter[str]) -> list[str]:
+    """What no world saw, not even alone: a few hundred see each of them."""
+    return [what for what in (*CAPS, *HAPPENINGS, *RECOVERIES, *RARER) if not seen[what]]
+
+
 def missing(seen: Counter[str], pairs: Counter[tuple[str, str]], seeds: int) -> list[str]:
     """What ``seeds`` worlds saw too seldom."""
     least = TIMES * seeds // FULL_SEEDS

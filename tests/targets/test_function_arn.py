@@ -14,7 +14,7 @@ from poller.clock import SystemClock
 from poller.config import AwsSettings, FunctionSettings, Settings, WorkerSettings
 from poller.invocation import Succeeded
 from poller.opening import function_arn, open_aws, open_target
-from tests.builders import invocation, mapping
+from tests.builders import STREAM, invocation, mapping
 from tests.http_endpoint import endpoint
 
 REGION = "arn:aws:lambda:us-east-1:123456789012:function:"
@@ -52,11 +52,12 @@ ROLE = "arn:aws:iam::210987654321:role/poller"
 )
 def test_a_name_becomes_an_arn_with_its_qualifier_exactly_as_given(name, arn):
     """R-API-13."""
-    assert lambda_arn(name, partition="aws", region="us-east-1", account="123456789012") == arn
+    assert lambda_arn(name, STREAM) == arn
 
 
 def test_a_name_that_says_nothing_else_takes_all_of_its_surroundings():
-    arn = lambda_arn("f:live", partition="aws-cn", region="cn-northwest-1", account="000000000000")
+    china = "arn:aws-cn:kinesis:cn-north-1:123456789012:stream/orders"
+    arn = lambda_arn("f:live", china, region="cn-northwest-1", account="000000000000")
     assert arn == "arn:aws-cn:lambda:cn-northwest-1:000000000000:function:f:live"
 
 
