@@ -126,7 +126,9 @@ async def run_worker(
             await opened.enter_async_context(aclosing(target))
         shared = await _shared(settings, aws, observer, clock, opened)
         if settings.server is not None:
-            server = status_server(settings.server.host, settings.server.port, metrics=metrics, health=health)
+            server = status_server(
+                settings.server.host, settings.server.port, metrics=metrics, health=health, config=settings.path
+            )
             await opened.enter_async_context(server)
         supervisors = [
             await _supervisor(mapping, target, settings, shared, opened)

@@ -1,7 +1,6 @@
 """The verbs ``run``, ``check``, ``mappings``, ``shards``, ``filter`` and ``dev``: this file is the command line.
 
-Exit codes: 0 done, 2 wrong usage, 78 the configuration cannot be used (every problem on standard error), 130 Ctrl-C,
-141 nobody reads the output any more.
+Exit codes are in `_EXIT_CODES`; each problem of a configuration is told on standard error.
 What a verb needs is imported when it is used, so that ``check`` and ``--help`` are quick.
 """
 
@@ -26,6 +25,11 @@ EXIT_USAGE = 2
 EXIT_CONFIG = 78
 EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141
+
+_EXIT_CODES = """exit codes:
+  0 done, also after a drain    1 not all could be told, or is accounted for    2 wrong usage
+  78 the configuration cannot be used    130 Ctrl-C    141 nobody reads the output any more
+  run leaves at a second signal with 130 for Ctrl-C, 143 for SIGTERM"""
 
 _EXAMPLE = "config.example.toml"
 
@@ -142,7 +146,7 @@ def _summary(settings: Settings, mapping: EventSourceMapping) -> dict[str, str]:
         starts = f"{starts} {mapping.starting_timestamp:.3f}"
     filters = len(mapping.filter_patterns)
     extras = (", bisect" if failure.bisect else "") + (", item failures" if failure.report_item_failures else "")
-    retries = "until it succeeds" if failure.retries_max is None else f"{failure.retries_max} times"
+    retries = "until the records expire" if failure.retries_max is None else f"{failure.retries_max} times"
     age = "" if failure.age_seconds_max is None else f", records up to {failure.age_seconds_max:g} s old"
     lanes = f", {mapping.lanes} lanes" if mapping.lanes > 1 else ""
     tumbling = f", tumbling windows of {mapping.tumbling_window_seconds} s" if mapping.tumbling_window_seconds else ""
@@ -172,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="poller",
         description="Polls Kinesis and DynamoDB streams and invokes functions, as Lambda's event source mappings do.",
-        epilog="example:\n  poller check --config poller.toml && poller run --config poller.toml",
+        epilog="example:\n  poller check --config poller.toml && poller run --config poller.toml\n\n" + _EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"poller {__version__}")
@@ -265,7 +269,6 @@ def _example_config() -> Path:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
+    return int(text)

@@ -22,7 +22,7 @@ from poller.config_values import Complaints, Table, check_url, expanded, kind_na
 from poller.errors import ConfigError
 from poller.mapping import PAYLOAD_BYTES_MAX, EventSourceMapping
 
-AWS_SERVICES = ("dynamodb", "dynamodbstreams", "kinesis", "lambda", "s3", "sns", "sqs", "sts")
+AWS_SERVICES = ("dynamodbstreams", "kinesis", "lambda", "s3", "sns", "sqs", "sts")
 """The services that may have an endpoint of their own, as the SDK names its clients."""
 
 WAITING_MIB_MAX = 256

@@ -41,7 +41,7 @@ def filter_patterns(table: Table, *, source_arn: str | None) -> tuple[str, ...]:
         if violation is not None:
             row.complain(violation.field, violation.text, violation.advice)
         elif unseen := unseen_keys(text, source_arn=source_arn):
-            path = (*row.path, "pattern")
-            row.complaints.note(path, f"no record of this source shows a pattern the key {' or '.join(unseen)}")
+            where = (*row.path, "pattern")
+            row.complaints.note(where, f"no record of this source shows a pattern the key {' or '.join(unseen)}")
         patterns.append(text)
     return tuple(patterns)

@@ -141,7 +141,15 @@ class Table:
         value = self._values.get(key, {})
         if isinstance(value, dict):
             return value
-        self._wrong_type(key, value, "a table", f"write [{dotted((*self.path, key))}] with its keys below")
+        path = (*self.path, key)
+        # A header cannot point into one of several tables of an array.
+        in_array = any(isinstance(part, int) for part in path)
+        advice = (
+            f"write {key} = {{ ... }} with its keys inside"
+            if in_array
+            else f"write [{dotted(path)}] with its keys below"
+        )
+        self._wrong_type(key, value, "a table", advice)
         return {}
 
     def _wrong_type(self, key: str, value: object, wanted: str, advice: str) -> None:

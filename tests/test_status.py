@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from poller.clock import SystemClock
+from poller.config import load
 from poller.errors import SourceGone, Unavailable
 from poller.model import SHARD_END, Checkpoint, Position, Shard, ShardId, Window, WorkerId
 from poller.records import Page
-from poller.status import _cells, statuses
+from poller.status import _cells, main_shards, statuses
 from poller.stores.memory import MemoryStore
 from tests.builders import mapping, record
 from tests.fakes import ScriptedSource
@@ -114,3 +116,26 @@ def test_a_lag_that_the_service_does_not_tell_is_only_told_when_it_is_seen(pages
     source.pages["shard-0"] += pages
     (shard,), problem = looked(source, (Shard(ShardId("shard-0")), Checkpoint(Position("AFTER:7"))))
     assert (shard.lag_seconds, problem, shard.problem) == (lag if lag is None else pytest.approx(lag, abs=2), "", "")
+
+
+def test_a_look_asks_for_one_record_of_the_share_that_the_worker_needs(tmp_path, monkeypatch):
+    rooms = []
+
+    def opened(*_, room):
+        rooms.append(room)
+        return ScriptedSource()
+
+    monkeypatch.setattr("poller.status.open_source", opened)
+    file = tmp_path / "poller.toml"
+    file.write_text(f"""
+[store]
+url = "sqlite:///{tmp_path}/none.db"
+
+[[event_source_mappings]]
+event_source_arn = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
+function_name = "orders"
+starting_position = "LATEST"
+""")
+    assert main_shards(load(file, now=SystemClock().now(), environ={}), as_json=True) == 0
+    with rooms[0]() as limit:
+        assert limit == 1

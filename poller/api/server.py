@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio.to_thread
 from aiohttp import web
@@ -17,10 +18,12 @@ _SHUTDOWN_SECONDS = 1.0
 
 
 @asynccontextmanager
-async def status_server(host: str, port: int, *, metrics: Metrics, health: Health) -> AsyncGenerator[int, None]:
+async def status_server(
+    host: str, port: int, *, metrics: Metrics, health: Health, config: Path
+) -> AsyncGenerator[int, None]:
     """Serves while the context is open, and gives the port, which is a free one if ``port`` is 0.
 
-    Raises `ConfigError` if it cannot listen there.
+    Raises `ConfigError`, which names the file ``config``, if it cannot listen there.
     """
     runner = web.AppRunner(_application(metrics, health), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
@@ -28,8 +31,9 @@ async def status_server(host: str, port: int, *, metrics: Metrics, health: Healt
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            problem = error.strerror or str(error)
-            raise ConfigError((f"[server] listen: cannot listen on {host}:{port}: {problem}",)) from error
+            problem = f"cannot listen on {host}:{port}: {error.strerror or error}"
+            advice = 'give an address of this machine and a port that is free, or "" for no server'
+            raise ConfigError((f"{config}: server.listen: {problem}; {advice}",)) from error
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()

@@ -54,7 +54,16 @@ TABLE = [
         "11: aws.endpoint_urls.kineses: unknown key; did you mean",
     ),
     ("endpoint_urls", "endpoint_urls = {kinesis='h'}", "11: aws.endpoint_urls.kinesis: 'h' is not a URL; "),
-    ("endpoint_urls", "endpoint_urls = 'http://h'", "11: aws.endpoint_urls: must be a table, not a string; "),
+    (
+        "endpoint_urls",
+        "endpoint_urls = 'http://h'",
+        "11: aws.endpoint_urls: must be a table, not a string; write [aws.",
+    ),
+    (
+        "endpoint_urls",  # streams have a service of their own
+        "endpoint_urls = {dynamodb='http://h'}",
+        "11: aws.endpoint_urls.dynamodb: unknown key; did you mean dynamodbstreams?",
+    ),
     ("url =", "url = 'redis://h'", "14: store.url: a store of this kind ('redis') is not supported by this version; "),
     (
         "url =",
@@ -165,7 +174,7 @@ TABLE = [
     (
         "destination",
         "destination_config = 1",
-        f"33: {MAPPING}.destination_config: must be a table, not a whole number; ",
+        f"33: {MAPPING}.destination_config: must be a table, not a whole number; write destination_config = {{",
     ),
     (
         "destination",
@@ -372,6 +381,15 @@ def test_a_key_that_no_record_shows_is_noted(tmp_path: Path, pattern: str, unsee
     notes = loaded(tmp_path, f"{MINIMAL}filter_criteria = {{ filters = [{{ pattern = '{pattern}' }}] }}\n").notes
     where = f"{tmp_path / 'c.toml'}:5: event_source_mappings[0].filter_criteria.filters[0].pattern"
     assert notes == (() if unseen is None else (f"{where}: no record of this source shows a pattern the key {unseen}",))
+
+
+def test_each_filter_is_told_under_its_own_number_and_line(tmp_path: Path) -> None:
+    """A note on the first one does not move the place of those behind it."""
+    filters = ",\n".join(f"{{ pattern = '{{\"key{number}\": [1]}}' }}" for number in range(3))
+    notes = loaded(tmp_path, f"{MINIMAL}filter_criteria = {{ filters = [\n{filters}\n] }}\n").notes
+    places = [note.removeprefix(f"{tmp_path / 'c.toml'}:").split(": ")[:2] for note in notes]
+    criteria = "event_source_mappings[0].filter_criteria"
+    assert places == [[f"{6 + number}", f"{criteria}.filters[{number}].pattern"] for number in range(3)]
 
 
 def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:

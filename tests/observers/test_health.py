@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import aiohttp
 import anyio
 import pytest
@@ -15,6 +17,8 @@ from poller.observers.loop_lag import watch_loop_lag
 from poller.observers.metrics import Metrics
 from tests.observers.test_metrics import Clock
 from tests.virtual import run_virtually
+
+FILE = Path("poller.toml")
 
 
 @pytest.fixture
@@ -68,7 +72,8 @@ def test_the_lag_of_the_loop_is_measured():
 
 async def test_metrics_and_probes_are_served(health, clock):
     metrics = Metrics(clock, version="1")
-    async with status_server("127.0.0.1", 0, metrics=metrics, health=health) as port, aiohttp.ClientSession() as client:
+    serving = status_server("127.0.0.1", 0, metrics=metrics, health=health, config=FILE)
+    async with serving as port, aiohttp.ClientSession() as client:
 
         async def get(path):
             async with client.get(f"http://127.0.0.1:{port}{path}") as answer:
@@ -91,7 +96,9 @@ async def test_metrics_and_probes_are_served(health, clock):
 
 async def test_a_port_that_is_taken_is_a_problem_of_the_configuration(health, clock):
     metrics = Metrics(clock, version="1")
-    async with status_server("127.0.0.1", 0, metrics=metrics, health=health) as port:
-        with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{port}"):
-            async with status_server("127.0.0.1", port, metrics=metrics, health=health):
+    async with status_server("127.0.0.1", 0, metrics=metrics, health=health, config=FILE) as port:
+        with pytest.raises(
+            ConfigError, match=f"poller.toml: server.listen: cannot listen on 127.0.0.1:{port}: .*; give an"
+        ):
+            async with status_server("127.0.0.1", port, metrics=metrics, health=health, config=FILE):
                 pass
