@@ -1,5 +1,5 @@
-# The worker alone. Handlers of your own: FROM this image, and COPY them to /opt/handlers.
-# Or keep them outside of it, as HTTP or Lambda functions.
+# The worker alone. Handlers of your own, with what they import: FROM this image, and COPY them to /opt/handlers, as README
+# shows. Or keep them outside of it, as HTTP or Lambda functions.
 
 FROM python:3.13-slim AS build
 WORKDIR /build

@@ -144,11 +144,7 @@ class Table:
         path = (*self.path, key)
         # A header cannot point into one of several tables of an array.
         in_array = any(isinstance(part, int) for part in path)
-        advice = (
-            f"write {key} = {{ ... }} with its keys inside"
-            if in_array
-            else f"write [{dotted(path)}] with its keys below"
-        )
+        advice = f"write {key} = {{ ... }}" if in_array else f"write [{dotted(path)}] with its keys below"
         self._wrong_type(key, value, "a table", advice)
         return {}
 

@@ -11,9 +11,12 @@ import pytest
 
 from poller import __version__
 from poller.config import load
+from poller.records import RenderedRecord
+from poller.rules.filtering import Filters
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+OPERATING = (ROOT / "docs" / "operating.md").read_text()
 
 
 def test_the_example_in_the_readme_is_a_good_configuration(tmp_path):
@@ -23,6 +26,29 @@ def test_the_example_in_the_readme_is_a_good_configuration(tmp_path):
         file = tmp_path / "poller.toml"
         file.write_text(block)
         assert load(file, now=1.8e9, environ={}).mappings
+
+
+def test_what_is_told_to_be_set_when_something_is_stuck_can_be_set(tmp_path):
+    skip, give_up, replay = re.findall(r"```toml\n(.*?)```", OPERATING, re.S)
+    mapping = re.search(r"\[\[event_source_mappings\]\]\n.*?(?=bisect)", README, re.S)[0].replace(
+        "batch_size = 100\n", ""
+    )
+    mapping = re.sub(r"maximum_retry.*\n", "", mapping)
+    file = tmp_path / "poller.toml"
+    for text in (*(mapping + each for each in re.findall("^filter.*$", skip, re.M)), mapping + give_up, replay):
+        file.write_text(text)
+        assert load(file, now=1.8e9, environ={}).mappings
+
+
+def test_a_record_is_skipped_by_its_number_and_no_other():
+    kinesis, dynamodb = re.findall(r"pattern = '(.*?)'", OPERATING)
+    poisoned = "49590338271490256608559692538361571095921575989136588898"
+    for number, wanted in ((poisoned, False), (poisoned + "0", True)):
+        body = {"kinesis": {"sequenceNumber": number, "partitionKey": "k", "data": "bm8ganNvbg=="}}
+        assert Filters([kinesis]).wants(RenderedRecord(number, "k", 0.0, json.dumps(body).encode())) is wanted
+    for number, wanted in (("111", False), ("112", True)):
+        body = {"eventName": "INSERT", "dynamodb": {"SequenceNumber": number, "Keys": {"id": {"S": "1"}}}}
+        assert Filters([dynamodb]).wants(RenderedRecord(number, "k", 0.0, json.dumps(body).encode())) is wanted
 
 
 def test_the_configuration_in_the_manifest_is_good(tmp_path):
