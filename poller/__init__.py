@@ -8,6 +8,7 @@ Floors; a module imports only from floors below it (``tests/test_house.py`` chec
               adapters   sources/ targets/ destinations/ stores/ observers/         the world; never imports the engine
                          aws.py  aws_errors.py  repeating.py  signing.py
                          connections.py  http_line.py  http_answer.py
+                         http_errors.py
                          identity.py  keepalive.py  malloc.py  garbage.py  clock.py
                          daemon_thread.py
     floor 1   rules/     pure decisions        ports.py                             the plugs

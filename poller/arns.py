@@ -71,12 +71,12 @@ def destination_kind(destination: str) -> DestinationKind | None:
 
 def url_host(url: str) -> str:
     """What a message tells of a URL, whose other parts may hold a secret."""
-    return re.split(r"[/?#]", url)[2].rpartition("@")[2]
+    return re.split(r"[/?#]", f"{url}//")[2].rpartition("@")[2]
 
 
 def shown(place: str) -> str:
     """A destination, or a function's URL, for people: an ARN or a file as it is, of a URL scheme and host alone."""
-    if not place.startswith(("http://", "https://")):
+    if not re.match("https?:", place, re.IGNORECASE):
         return place
     scheme, host = place.partition(":")[0], url_host(place)
     return f"{scheme}://{host}" if place == f"{scheme}://{host}" else f"{scheme}://{host}/..."

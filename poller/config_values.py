@@ -14,6 +14,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from poller.arns import shown
 from poller.config_lines import KeyPath, dotted, line_of
 
 _PLACEHOLDER = re.compile(
@@ -175,7 +176,8 @@ def check_url(table: Table, key: str, url: str) -> None:
     except ValueError:
         good = False
     if not good:
-        table.complain(key, f"{url!r} is not a URL", "write http://host:port or https://host, with a path if need be")
+        advice = "write http://host:port or https://host, with a path if need be, without blanks"
+        table.complain(key, f"{shown(url)!r} is not a URL", advice)
 
 
 def kind_name(value: object) -> str:

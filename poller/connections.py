@@ -168,9 +168,7 @@ class _Rest:
         try:
             await self._line.heard(until)
             came = True
-        except TimeoutError:  # an `OSError` too, and told by a name of its own
-            raise
-        except (Broken, OSError) as error:
+        except Broken as error:
             raise ConnectionClosedError(endpoint_url=self.url, error=error) from error
         finally:
             if not came:

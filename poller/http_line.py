@@ -66,7 +66,7 @@ class Line(asyncio.BufferedProtocol):
             self._send_on()
 
     async def heard(self, until: Until) -> None:
-        """Returns when so much of the answer has come. Raises `Broken`, `TimeoutError` or `OSError`."""
+        """Returns when so much of the answer has come. Raises `Broken` or `TimeoutError`."""
         self._until = until
         if not self._enough and self._problem is None:
             self._waiting = self._loop.create_future()
@@ -153,7 +153,9 @@ class Line(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None and not self.answer.is_whole:
-            self._fail(exc)  # to be broken off is the end of no answer, not even of one without a length
+            # To be broken off is the end of no answer, not even of one without a length. And it is no patience that
+            # has ended, although a network that is gone is told as a `TimeoutError`, too.
+            self._fail(Broken(f"the connection broke: {exc}"))
             return
         try:
             self.answer.end()

@@ -64,7 +64,7 @@ class RepeatedCall:
         if self._request is None and self._seen is None:
             return None
         credentials = await self._aws.credentials()
-        if self._request is None:
+        if self._request is None and self._seen is not None:  # another call may have come first meanwhile
             self._request, self._seen = _learned(self._seen, credentials), None
         if self._request is None:
             return None

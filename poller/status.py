@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextlib import aclosing, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from random import Random
 
 import anyio
 
+from poller.arns import SourceKind, source_kind
 from poller.clock import SystemClock
 from poller.config import Settings, store_path
 from poller.errors import ConfigError, PositionLost, SourceGone, Unavailable
@@ -18,7 +20,7 @@ from poller.events import Event
 from poller.mapping import EventSourceMapping
 from poller.model import Listing, Position, Row, ShardId
 from poller.opening import open_aws, open_source, open_store
-from poller.ports import Clock, Source, Store
+from poller.ports import Clock, Room, Source, Store, all_room
 from poller.rules import lineage
 from poller.rules.timestamps import iso_seconds
 
@@ -100,7 +102,7 @@ async def _look(settings: Settings, store_url: str) -> tuple[list[ShardStatus], 
     problems: list[tuple[EventSourceMapping, str]] = []
     async with aclosing(open_aws(settings.aws)) as aws, aclosing(open_store(store_url, clock, read_only=True)) as store:
         for mapping in settings.mappings:
-            source = open_source(mapping, aws, _hear_nothing, clock, Random(), room=_one_record)
+            source = open_source(mapping, aws, _hear_nothing, clock, Random(), room=_room(mapping))
             try:
                 shards, problem = await statuses(mapping, store, source, clock)
             except Unavailable as error:
@@ -224,9 +226,12 @@ def _cells(each: ShardStatus) -> tuple[str, ...]:
     )
 
 
-def _one_record() -> AbstractContextManager[int]:
-    """The `Room` of a look: what more an answer held would be taken from the worker's share of the shard."""
-    return nullcontext(1)
+def _room(mapping: EventSourceMapping) -> Room:
+    """One record of Kinesis, as more would be taken from the worker's two megabytes a second.
+
+    An answer of DynamoDB is small, and may have to hold all that `LATEST` leaves out.
+    """
+    return all_room if source_kind(mapping.source_arn) is SourceKind.DYNAMODB_STREAM else partial(nullcontext, 1)
 
 
 def _hear_nothing(event: Event) -> None:

@@ -27,6 +27,24 @@ async def endpoint(answer, *, context=None):
         await runner.cleanup()
 
 
+@asynccontextmanager
+async def saying(words):
+    """The host and port of a server that says ``words`` to all that connect, and waits."""
+
+    async def speak(stream):
+        async with stream:
+            await stream.receive()
+            if words:
+                await stream.send(words)
+            await anyio.sleep(30)
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, speak)
+        yield f"127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"
+        tasks.cancel_scope.cancel()
+
+
 @contextmanager
 def unreachable():
     """The URL of a server to which no connection comes about: those who wait already fill its queue."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import struct
@@ -12,6 +13,7 @@ import pytest
 import trustme
 from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp import web
+from aiohttp.client_proto import ResponseHandler
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import (
     ConnectionClosedError,
@@ -25,9 +27,10 @@ from botocore.exceptions import (
 from poller import connections as module
 from poller.aws import Aws
 from poller.connections import Connections
+from poller.http_line import Line
 from poller.keepalive import keep_alive
 from tests.circles import circles
-from tests.http_endpoint import breaking_off, endpoint, unreachable
+from tests.http_endpoint import breaking_off, endpoint, saying, unreachable
 
 
 @asynccontextmanager
@@ -124,6 +127,25 @@ async def test_an_answer_without_a_length_ends_with_its_connection(sessions):
         for stream in (False, True):
             response = await session.send(post(url, stream=stream))
             assert await response.content == b"0123456789"
+
+
+async def test_a_network_that_is_gone_is_no_answer_that_took_too_long(sessions, monkeypatch):
+    """To a function the one is an attempt and the other none; to Python both are a `TimeoutError` (R-INV-4)."""
+    lines = []
+    for protocol in (Line, ResponseHandler):
+        made = protocol.connection_made
+        monkeypatch.setattr(
+            protocol, "connection_made", lambda self, transport, made=made: (lines.append(self), made(self, transport))
+        )
+    async with saying(b"") as place, sessions() as session, anyio.create_task_group() as tasks:
+
+        async def part():
+            await anyio.sleep(0.1)
+            lines[0].connection_lost(TimeoutError(errno.ETIMEDOUT, "Connection timed out"))
+
+        tasks.start_soon(part)
+        with pytest.raises((ConnectionClosedError, EndpointConnectionError)):
+            await session.send(post(f"http://{place}/"))
 
 
 async def test_but_not_if_that_was_reset():

@@ -11,7 +11,18 @@ PACKAGE = Path(__file__).parent.parent / "poller"
 WORDS = {"model", "records", "invocation", "arns", "mapping", "events", "errors"}
 ADAPTERS = {
     *("sources", "targets", "destinations", "stores", "observers", "identity", "keepalive", "clock", "daemon_thread"),
-    *("aws", "aws_errors", "repeating", "signing", "connections", "http_line", "http_answer", "malloc", "garbage"),
+    *(
+        "aws",
+        "aws_errors",
+        "repeating",
+        "signing",
+        "connections",
+        "http_line",
+        "http_answer",
+        "http_errors",
+        "malloc",
+        "garbage",
+    ),
 }
 DOORS = {"app", "opening", "status", "mappings_status", "filter_test", "cli", "api", "dev", "__main__"}
 MODULES = sorted(

@@ -159,6 +159,19 @@ def _signed(headers):
     return {name: headers[name] for name in names if name != "host"}
 
 
+async def test_a_call_that_is_unlearned_while_it_waits_for_credentials_is_made_by_the_sdk(monkeypatch):
+    async with repeated(Service()) as (call, aws):
+        await call.ask(QUESTION)
+        assert (await call.send(b"{}")).status_code == 200
+
+        async def renewed():
+            call._request = None  # as another call does whose answer is a 403
+            return USER
+
+        monkeypatch.setattr(aws, "credentials", renewed)
+        assert await call.send(b"{}") is None
+
+
 async def test_an_error_means_what_the_sdk_makes_of_it():
     expired = (400, {"__type": "com.amazonaws.kinesis.v20131202#ExpiredIteratorException", "message": "too old"})
     service = Service((200, ANSWER), expired)

@@ -118,7 +118,15 @@ def test_a_lag_that_the_service_does_not_tell_is_only_told_when_it_is_seen(pages
     assert (shard.lag_seconds, problem, shard.problem) == (lag if lag is None else pytest.approx(lag, abs=2), "", "")
 
 
-def test_a_look_asks_for_one_record_of_the_share_that_the_worker_needs(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("arn", "most"),
+    [
+        ("arn:aws:kinesis:us-east-1:123456789012:stream/orders", 1),
+        ("arn:aws:dynamodb:us-east-1:123456789012:table/items/stream/2026-01-01T00:00:00.000", None),
+    ],
+)
+def test_a_look_asks_for_one_record_of_the_share_that_the_worker_needs(tmp_path, monkeypatch, arn, most):
+    """Of DynamoDB for all: the first may be those that `LATEST` leaves out."""
     rooms = []
 
     def opened(*_, room):
@@ -132,10 +140,10 @@ def test_a_look_asks_for_one_record_of_the_share_that_the_worker_needs(tmp_path,
 url = "sqlite:///{tmp_path}/none.db"
 
 [[event_source_mappings]]
-event_source_arn = "arn:aws:kinesis:us-east-1:123456789012:stream/orders"
+event_source_arn = "{arn}"
 function_name = "orders"
 starting_position = "LATEST"
 """)
     assert main_shards(load(file, now=SystemClock().now(), environ={}), as_json=True) == 0
     with rooms[0]() as limit:
-        assert limit == 1
+        assert limit == most

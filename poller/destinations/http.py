@@ -8,6 +8,7 @@ import aiohttp
 
 from poller.arns import DestinationKind, url_host
 from poller.errors import Unavailable
+from poller.http_errors import told
 from poller.invocation import FailureReport
 from poller.rules.failure_document import failure_document
 
@@ -43,7 +44,7 @@ class HttpDestination:
         except TimeoutError as error:
             raise Unavailable(f"{self._host} did not take a failure in time") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unavailable(f"could not post a failure to {self._host}: {type(error).__name__}: {error}") from error
+            raise Unavailable(f"could not post a failure to {self._host}: {told(error)}") from error
         if not 200 <= status < 300:
             raise Unavailable(f"{self._host} did not accept a failure: HTTP {status}")
 

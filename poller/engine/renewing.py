@@ -16,11 +16,15 @@ from poller.rules.leasing import PART_SECONDS, LeaseTimes, in_parts
 
 @dataclass(slots=True)
 class Held:
-    """A lease of this worker, and the scope of the task that reads the shard; ``given_back`` once that has begun."""
+    """A lease of this worker, and the scope of the task that reads the shard.
+
+    ``given_back`` once that has begun, ``lost`` once it is known.
+    """
 
     lease: Lease
     scope: StopScope
     given_back: bool = False
+    lost: bool = False
 
 
 class Renewals:
@@ -54,8 +58,14 @@ class Renewals:
         if held.given_back:
             return  # it has no owner, or still us for a moment
         if renewed is None:
-            self._observer(LeaseWasLost(self._mapping, held.lease.shard, "another worker owns the shard"))
+            self.tell_lost(held, "another worker owns the shard")
             held.scope.stop(0)
         else:
             held.lease = renewed
             held.scope.extend(started + self._times.trusted)
+
+    def tell_lost(self, held: Held, problem: str) -> None:
+        """Tells it once: the renewal, the reader and each of its lanes find it out by themselves (I12)."""
+        if not held.lost:
+            held.lost = True
+            self._observer(LeaseWasLost(self._mapping, held.lease.shard, problem))

@@ -32,6 +32,8 @@ class Reporting:
         started, problem = anyio.current_time(), ""
         for failures in range(TRIES):
             left = started + SECONDS_MAX - anyio.current_time()
+            if left <= 0:
+                break
             problem = await self._try(self.destination, report, min(TRY_SECONDS, left))
             if not problem:
                 break

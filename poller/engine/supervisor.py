@@ -22,7 +22,6 @@ from poller.engine.surroundings import Surroundings
 from poller.errors import LeaseLost, SourceGone, Unavailable
 from poller.events import (
     LeaseTaken,
-    LeaseWasLost,
     MappingTroubled,
     ShardFailed,
     ShardReleased,
@@ -202,13 +201,13 @@ class Supervisor:
         shard = row.shard
         self._observer(LeaseTaken(self._mapping.name, shard, row.checkpoint.position))
         with held.scope:
-            calm = await self._contained(lambda: self._read(row, held), lambda error: self._tell_shard(shard, error))
+            calm = await self._contained(lambda: self._read(row, held), lambda error: self._tell_shard(held, error))
             if not calm:
                 self._shard_rests.begin(shard, anyio.current_time(), self._random.random())
         if held.scope.cut_off and self._looking.cancel_called:
             self.drained = False
         if held.scope.ran_out:
-            self._observer(LeaseWasLost(self._mapping.name, shard, "the lease was not renewed in time"))
+            self._renewals.tell_lost(held, "the lease was not renewed in time")
         held.given_back = True
         with anyio.move_on_after(RELEASE_SECONDS_MAX, shield=True):
             await self._contained(lambda: self._store.release(held.lease), self._tell_trouble)
@@ -263,15 +262,15 @@ class Supervisor:
         said = error.said if isinstance(error, SourceGone) else ""
         self._observer(MappingTroubled(self._mapping.name, problem, said, listing))
 
-    def _tell_shard(self, shard: ShardId, error: Exception) -> None:
+    def _tell_shard(self, held: Held, error: Exception) -> None:
         match error:
             case LeaseLost():
-                self._observer(LeaseWasLost(self._mapping.name, shard, str(error)))
+                self._renewals.tell_lost(held, str(error))
             case SourceGone() | Unavailable():
                 self._tell_trouble(error)
             case _:
                 trace = "".join(traceback.format_exception(error))
-                self._observer(ShardFailed(self._mapping.name, shard, repr(error), trace))
+                self._observer(ShardFailed(self._mapping.name, held.lease.shard, repr(error), trace))
 
 
 def _causes(error: Exception) -> list[Exception]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from poller.arns import DestinationKind, SourceKind, destination_kind, source_kind
+from poller.arns import DestinationKind, SourceKind, destination_kind, shown, source_kind
 from poller.mapping import BatchPolicy, EventSourceMapping, FailurePolicy, mapping_id
 
 REPORT_ITEM_FAILURES = "ReportBatchItemFailures"
@@ -233,7 +233,9 @@ def _destination_violations(request: Request) -> Iterator[Violation]:
     if not destination:  # empty is Lambda's way to say none (R-API-10)
         return
     if destination_kind(destination) is None:
-        yield Violation(name, f"{destination!r} is no destination for failures", _destination_advice(destination))
+        yield Violation(
+            name, f"{shown(destination)!r} is no destination for failures", _destination_advice(destination)
+        )
     elif destination_kind(destination) is not DestinationKind.HTTP and len(destination) > DESTINATION_LENGTH_MAX:
         words = f"Member must have length less than or equal to {DESTINATION_LENGTH_MAX}"
         yield _refused(name, f"'{destination}'", words, "give a shorter one")

@@ -9,6 +9,8 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 from botocore.exceptions import BotoCoreError
 
+from poller.http_errors import told
+
 ANSWER_BYTES_MAX = 6_291_556
 """Lambda's cap on an answer, here on the bytes after decompression, so that no small answer can fill the memory."""
 
@@ -40,7 +42,7 @@ async def read_answer(parts: AsyncIterable[bytes], encoding: str) -> bytes:
     except TimeoutError as error:
         raise Unreadable("the answer did not end in time") from error
     except (aiohttp.ClientError, BotoCoreError, OSError, zlib.error) as error:
-        raise Unreadable(f"the answer broke off: {type(error).__name__}: {error}") from error
+        raise Unreadable(f"the answer broke off: {told(error)}") from error
     raise Unreadable(f"the answer is packed in a way that nobody asked for: {in_short(encoding)}")
 
 

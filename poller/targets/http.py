@@ -5,6 +5,7 @@ from __future__ import annotations
 import aiohttp
 
 from poller.arns import url_host
+from poller.http_errors import told
 from poller.invocation import FunctionFailed, Invocation, NotInvoked, Outcome, PayloadTooLarge, Response, Succeeded
 from poller.keepalive import kept_alive
 from poller.rules.envelope import payload
@@ -24,6 +25,7 @@ class HttpTarget:
         self._url = url
         self._host = url_host(url)
         self._timeout_seconds = timeout_seconds
+        self._connect_seconds = min(CONNECT_SECONDS_MAX, timeout_seconds / 2)  # seen for what it is before all is over
         self._session: aiohttp.ClientSession | None = None
 
     async def invoke(self, invocation: Invocation) -> Outcome:
@@ -37,12 +39,12 @@ class HttpTarget:
                 self._url, data=payload(invocation), headers=headers, allow_redirects=False
             ) as response:
                 return await _outcome(response)
-        except aiohttp.ConnectionTimeoutError as error:
-            return NotInvoked(f"could not reach {self._host}: {error}")
+        except aiohttp.ConnectionTimeoutError:
+            return NotInvoked(f"could not reach {self._host} within {self._connect_seconds:g} seconds")
         except TimeoutError:
             return FunctionFailed(f"no answer from {self._host} within {self._timeout_seconds:g} seconds")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return NotInvoked(f"could not post to {self._host}: {type(error).__name__}: {in_short(str(error))}")
+            return NotInvoked(f"could not post to {self._host}: {in_short(told(error))}")
 
     async def aclose(self) -> None:
         if self._session is not None:
@@ -51,9 +53,8 @@ class HttpTarget:
     def _open_session(self) -> aiohttp.ClientSession:
         """Made at the first use, since aiohttp wants a running loop."""
         if self._session is None:
-            connect = min(CONNECT_SECONDS_MAX, self._timeout_seconds / 2)  # seen for what it is before all is over
             self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self._timeout_seconds, connect=connect),
+                timeout=aiohttp.ClientTimeout(total=self._timeout_seconds, connect=self._connect_seconds),
                 # One connection per shard, if need be, however long its function is silent.
                 connector=aiohttp.TCPConnector(limit=0, socket_factory=kept_alive),
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -88,7 +88,7 @@ TABLE = [
         "17: functions.orders-handler.url: both handler and url are given; ",
     ),
     ("handler =", "url = 'ftp://h'", "16: functions.orders-handler.url: 'ftp://h' is not a URL; "),
-    ("handler =", "url = 'http://a b/'", "16: functions.orders-handler.url: 'http://a b/' is not a URL; "),
+    ("handler =", "url = 'http://a b/'", "16: functions.orders-handler.url: 'http://a b/...' is not a URL; "),
     ("timeout_sec", "timeout_seconds = 0", "17: functions.orders-handler.timeout_seconds: 0 is out of range; "),
     ("name =", "name = ' '", f"20: {MAPPING}.name: must be a readable text; "),
     ("event_source_arn", "", f"19: {MAPPING}.event_source_arn: Unrecognized event source. Give the ARN of a Kinesis "),
@@ -381,6 +381,24 @@ def test_a_key_that_no_record_shows_is_noted(tmp_path: Path, pattern: str, unsee
     notes = loaded(tmp_path, f"{MINIMAL}filter_criteria = {{ filters = [{{ pattern = '{pattern}' }}] }}\n").notes
     where = f"{tmp_path / 'c.toml'}:5: event_source_mappings[0].filter_criteria.filters[0].pattern"
     assert notes == (() if unseen is None else (f"{where}: no record of this source shows a pattern the key {unseen}",))
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("url", '{}functions.orders-handler.url = "https://user:s3cret@h/s3cret?s3cret "\n'),
+        ("destination", '{}destination_config = {{ on_failure = {{ destination = "HTTPS://h/s3cret" }} }}\n'),
+        ("destination", '{}destination_config = {{ on_failure = {{ destination = "https://h/s3cret x" }} }}\n'),
+    ],
+)
+def test_a_url_that_is_wrong_is_told_without_what_it_may_hide(tmp_path: Path, key: str, text: str) -> None:
+    """It may come from the environment, and the complaint goes to a container's log."""
+    file = tmp_path / "c.toml"
+    file.write_text(text.format(MINIMAL) if key == "destination" else text.format("") + MINIMAL)
+    with pytest.raises(ConfigError) as caught:
+        load(file, now=1.8e9, environ={})
+    assert "://h/..." in str(caught.value)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_each_filter_is_told_under_its_own_number_and_line(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from poller.destinations.http import HttpDestination
 from poller.errors import Unavailable
 from poller.rules.failure_document import failure_document
 from tests.builders import failure_report
-from tests.http_endpoint import endpoint
+from tests.http_endpoint import endpoint, saying
 
 
 async def test_the_document_is_posted_as_json():
@@ -86,4 +86,11 @@ async def test_what_is_told_of_a_failure_holds_no_secret_of_the_url():
     with pytest.raises(Unavailable) as caught:
         await HttpDestination("http://user:secret@127.0.0.1:1/secret?token=secret").send(failure_report())
     assert "127.0.0.1:1" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+async def test_nor_what_the_library_says_of_an_answer_that_is_no_http():
+    async with saying(b"HTTP/1.1 200 OK\r\nno header\x00\r\n\r\n") as place:
+        with pytest.raises(Unavailable, match="could not post a failure") as caught:
+            await HttpDestination(f"http://{place}/secret?token=secret").send(failure_report())
     assert "secret" not in str(caught.value)

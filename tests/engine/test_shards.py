@@ -490,6 +490,28 @@ def test_a_lease_that_is_given_back_while_it_is_renewed_is_not_called_lost():
     assert seen.heard.of(LeaseWasLost) == []
 
 
+def test_a_lease_that_is_lost_is_told_once_however_many_lanes_find_it_out():
+    """I12."""
+    source = ScriptedSource()
+    source.add([record(number, key=f"k{number}") for number in range(1, 40)])
+
+    async def main():
+        store, stop, heard = MemoryStore(VirtualClock()), anyio.Event(), Heard()
+        made = mapping(lanes=10, batch=BatchPolicy(batch_size=1))
+        target = ScriptedTarget(seconds=8.0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(new_worker(source, target, store, heard, mapping=made).run, stop)
+            await anyio.sleep(2)
+            (row,) = await store.rows(made.id)
+            assert await store.take(row.lease, WorkerId("other/1"))
+            await anyio.sleep(12)
+            stop.set()
+        assert len(target.batches) > 5
+        return heard
+
+    assert len(run_virtually(main).of(LeaseWasLost)) == 1
+
+
 def test_a_silent_owners_shard_is_taken_over_after_a_lease_time_and_the_silent_one_is_fenced():
     """R-PORT-2; no clock is compared."""
     source = ScriptedSource()

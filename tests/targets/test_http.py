@@ -15,7 +15,7 @@ from poller.invocation import UNHANDLED, FunctionFailed, NotInvoked, PayloadTooL
 from poller.targets.answers import ANSWER_BYTES_MAX, TOO_LARGE
 from poller.targets.http import HttpTarget
 from tests.builders import invocation
-from tests.http_endpoint import answering_and_working_on, breaking_off, endpoint, unreachable
+from tests.http_endpoint import answering_and_working_on, breaking_off, endpoint, saying, unreachable
 
 INVOCATION = invocation("request-1")
 
@@ -279,3 +279,15 @@ async def test_what_a_url_may_hide_is_in_no_message():
                 outcome = await target.invoke(INVOCATION)
             assert place in outcome.error
             assert "s3cret" not in outcome.error
+
+
+@pytest.mark.parametrize(("scheme", "said"), [("https", b""), ("http", b"HTTP/1.1 200 OK\r\nno header\x00\r\n\r\n")])
+async def test_what_a_url_may_hide_is_in_no_words_of_the_library(scheme, said):
+    """aiohttp quotes the whole URL where TLS does not come about, and where an answer is no HTTP."""
+    async with saying(said) as place:
+        target = HttpTarget(f"{scheme}://{place}/s3cret?token=s3cret", timeout_seconds=0.4)
+        async with aclosing(target):
+            outcome = await target.invoke(INVOCATION)
+    assert isinstance(outcome, NotInvoked)
+    assert place in outcome.error
+    assert "s3cret" not in outcome.error
