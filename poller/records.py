@@ -121,8 +121,8 @@ class Page:
 
     ``ended`` means that the shard is closed and this was the last of it; the page may still hold records.
     ``read_to`` is how far it reaches if that is beyond its last record; ``None`` if it is not. It ``took_seconds`` to
-    come, so that it tells of the stream as it may have been so long ago. ``left_out_at``: what follows is no older, if
-    all of it was left out; ``None`` if it was not, or there was nothing.
+    come, or lay in a buffer: it tells of the stream as it may have been so long ago. ``left_out_at``: what follows is
+    no older, if all of it was left out; ``None`` if it was not, or there was nothing.
     """
 
     records: tuple[Record, ...]

@@ -129,7 +129,8 @@ class Supervisor:
     async def _look(self, shards: TaskGroup) -> None:
         if anyio.current_time() >= self._list_at and not await self._contained(self._list, self._tell_listing):
             rest = self._listing_rests.begin("", anyio.current_time(), self._random.random())
-            self._list_at = anyio.current_time() + min(rest, self._times.list_every)
+            if self._list_at:  # else a shard has ended meanwhile, and its children may be there
+                self._list_at = anyio.current_time() + min(rest, self._times.list_every)
         if self._listing is None:
             return
         known = await self._store.rows(self._mapping.id)
@@ -146,6 +147,7 @@ class Supervisor:
 
         Where rows are of another stream, this one of its name begins anew (R-STATE-10).
         """
+        self._list_at = anyio.current_time() + self._times.list_every  # before: a shard that ends now sets it back
         listing = await self._source.listing()
         at = self._clock.now()  # after the listing: a shard that it shows as closed holds nothing that is younger
         known = await self._store.rows(self._mapping.id)
@@ -168,7 +170,6 @@ class Supervisor:
         if forgettable:
             await self._store.forget(self._mapping.id, forgettable)
         self._listing = listing
-        self._list_at = anyio.current_time() + self._times.list_every
         self._observer(ShardsListed(self._mapping.name, len(listing.shards), len(new)))
 
     async def _take(self, rows: Iterable[Row], shards: TaskGroup) -> None:

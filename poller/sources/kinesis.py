@@ -84,9 +84,12 @@ class KinesisSource:
         self._iterators_free_at: dict[ShardId, float] = {}
 
     async def listing(self) -> Listing:
+        created_at = self._created_at
         try:
             shards = await self._known.all()
-            await self._summarise(insists=self._created_at is None or shards != self._listed)
+            await self._summarise(insists=created_at is None or shards != self._listed)
+            if self._created_at != created_at:  # the stream may have been made anew between the two questions
+                shards = await self._known.all()
             self._listed = shards
         except SourceGone:
             self._summary_at = float("-inf")  # when it is back, it may be another one

@@ -41,6 +41,7 @@ class FanoutSource:
     ) -> None:
         self._mapping = mapping
         self._observer = observer
+        self._clock = clock
         self._random = random
         self._pace = pace
         self._subscriber = Subscriber(aws, arn)
@@ -72,6 +73,7 @@ class FanoutSource:
             due=self._due,
             mapping=self._mapping,
             observer=self._observer,
+            clock=self._clock,
             random=self._random,
         )
         return subscribing.pages()

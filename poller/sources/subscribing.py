@@ -17,7 +17,7 @@ from poller.aws_errors import BadArgument, Expired, InUse, NotFound
 from poller.errors import PositionLost, Unavailable
 from poller.events import Polled
 from poller.model import Position, Shard, ShardId
-from poller.ports import Observer
+from poller.ports import Clock, Observer
 from poller.records import Page
 from poller.rules.pacing import SubscriptionPace, backoff_seconds
 from poller.sources.polling import Answer
@@ -25,6 +25,8 @@ from poller.sources.read_to import ReadTo
 
 _BACKOFF_SECONDS_MAX = 10.0
 """A shard that is throttled must not fall silent for a minute."""
+_WAITED_SECONDS = 2.0
+"""An answer that had to be waited for so long did not lie in a buffer: even heart-beats come every 5 s (R-EFO-2)."""
 
 
 class Answers(Protocol):
@@ -80,6 +82,7 @@ class ShardSubscribing:
         due: MutableMapping[ShardId, float],
         mapping: str,
         observer: Observer,
+        clock: Clock,
         random: Random,
     ) -> None:
         self._calls = calls
@@ -89,11 +92,13 @@ class ShardSubscribing:
         self._due = due
         self._mapping = mapping
         self._observer = observer
+        self._clock = clock
         self._random = random
         self._answers: Answers | None = None
         self._continuation: str | None = None
         self._asked_at = 0.0
         self._ends_at = 0.0
+        self._in_step_at = 0.0
         self._end_unproven = False
         self._failures = 0
         self._missed = 0
@@ -142,7 +147,7 @@ class ShardSubscribing:
         self._due[self._shard] = self._asked_at + self._pace.call_seconds
         with anyio.move_on_after(self._pace.silence_seconds):
             self._answers = await self._calls.subscribe(self._shard, self._read_to.position, self._continuation)
-            accepted_at = anyio.current_time()
+            accepted_at = self._in_step_at = anyio.current_time()
             self._due[self._shard] = accepted_at + self._pace.takeover_seconds
             self._ends_at = accepted_at + self._pace.life_seconds
             return self._answers
@@ -175,7 +180,21 @@ class ShardSubscribing:
             self._end_unproven = await self._is_closed()
         elif answer.empty and answer.behind_seconds == 0:
             self._end_unproven = self._calls.was_closed(self._shard)
-        return Page(records, answer.behind_seconds, answer.ended, read_to)
+        return Page(records, answer.behind_seconds, answer.ended, read_to, self._age_seconds(answer))
+
+    def _age_seconds(self, answer: Answer) -> float:
+        """How old an answer may be that says that nothing more is there, else 0.
+
+        The service goes on pushing into buffers while the consumer holds us. An answer was pushed after those before
+        it, and after its own last record.
+        """
+        now = anyio.current_time()
+        if now - self._asked_at >= _WAITED_SECONDS:
+            self._in_step_at = now
+        elif answer.records:
+            old = max(0.0, self._clock.now() - answer.records[-1].arrived_at)
+            self._in_step_at = max(self._in_step_at, now - old)
+        return 0.0 if answer.behind_seconds else now - self._in_step_at
 
     async def _is_closed(self) -> bool:
         """Whether a missing continuation may mean the end, which the service proves by naming the children."""

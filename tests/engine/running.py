@@ -94,6 +94,7 @@ def run(
     failure=None,
     destination=None,
     observers=(),
+    memory=None,
     **mapping,
 ):
     """Runs a worker on ``source`` for so many virtual seconds, then drains it; ``observers`` hear all of it."""
@@ -105,7 +106,7 @@ def run(
         stop = anyio.Event()
         async with anyio.create_task_group() as tasks:
             observer = fan_out(heard, *observers)
-            worker = new_worker(source, target, kept, observer, mapping=made, destination=destination)
+            worker = new_worker(source, target, kept, observer, mapping=made, destination=destination, memory=memory)
             tasks.start_soon(worker.run, stop)
             await anyio.sleep(seconds)
             stop.set()

@@ -24,7 +24,7 @@ from poller.events import (
 )
 from poller.invocation import FunctionFailed, NotInvoked, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy
-from poller.model import TRIM_HORIZON, Checkpoint, Position, Shard, ShardId, WorkerId
+from poller.model import TRIM_HORIZON, Checkpoint, Listing, Position, Shard, ShardId, WorkerId
 from poller.records import Page
 from poller.stores.memory import MemoryStore
 from poller.targets import python
@@ -59,6 +59,37 @@ def test_a_child_waits_until_every_record_of_both_parents_is_done():
     assert order[-2:] == [2, 3]
     assert target.moments[order.index(3)] > stuck_until
     assert [seen.position(shard) for shard in "abc"] == ["SHARD_END", "SHARD_END", "AFTER:3"]
+
+
+def test_a_shard_that_ends_while_the_stream_is_listed_does_not_keep_its_children_waiting():
+    """R-KIN-9: the listing that was under way does not hold them yet."""
+
+    class Slow(ScriptedSource):
+        async def listing(self):
+            self.listings += 1
+            listing = Listing(tuple(self.shards))
+            if self.listings == 2:
+                second.set()
+            await anyio.sleep(1)
+            return listing
+
+        async def read(self, shard, position):
+            if shard == "parent":
+                await second.wait()
+                self.shards.append(Shard(ShardId("child"), (ShardId("parent"),)))
+                yield Page((record(1),), 0.0, ended=True)
+            else:
+                yield Page((record(2),), 0.0, ended=True)
+
+    moments, second = {}, anyio.Event()
+
+    def watch(event):
+        if isinstance(event, ShardFinished | LeaseTaken):
+            moments.setdefault((type(event), event.shard), anyio.current_time())
+
+    seen = run(Slow(Shard(ShardId("parent"))), seconds=70, observers=(watch,))
+    assert seen.batches == [[1], [2]]
+    assert moments[LeaseTaken, "child"] - moments[ShardFinished, "parent"] < 5
 
 
 def test_an_other_parents_trouble_does_not_hold_up_a_child_of_a_split():

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+from random import Random
 
 import anyio
 import pytest
 
+from poller.engine.memory import Budget
 from poller.events import RecordsDiscarded, WindowClosed
 from poller.invocation import FunctionFailed, NotInvoked, Succeeded
 from poller.mapping import BatchPolicy, FailurePolicy
 from poller.model import Shard, ShardId
 from poller.records import Page
 from poller.rules import windows
+from poller.rules.pacing import FANOUT
+from poller.sources.polling import Answer
+from poller.sources.subscribing import ShardSubscribing
 from poller.stores.memory import MemoryStore
 from tests.builders import STREAM, record
 from tests.engine.running import run
-from tests.fakes import Aggregator, KeptSource, ListDestination, ScriptedSource
+from tests.fakes import Aggregator, Heard, KeptSource, ListDestination, ScriptedSource
 from tests.virtual import EPOCH, VirtualClock
 
 START = EPOCH - EPOCH % 30
@@ -116,6 +121,55 @@ def test_a_stream_that_does_not_answer_ends_no_window():
     target = Aggregator()
     run(Silent(at(21)), target, seconds=400, tumbling_window_seconds=30)
     assert len(target.events) == 1
+
+
+@pytest.mark.parametrize("memory_bytes", [2**28, 1])
+def test_a_heartbeat_that_waited_in_a_buffer_ends_no_window(memory_bytes):
+    """The function failed for long, and the front was held: what says that nothing more is there is minutes old."""
+    pushed = [(at, Answer((), "2", 0.0)) for at in range(18, 280, 5)]
+    pushed += [
+        (1, Answer((record(1, arrived_at=EPOCH + 1), record(2, arrived_at=EPOCH + 1)), "2", 0.0)),
+        (6, Answer((), "2", 0.0)),
+        (9, Answer((record(3, arrived_at=EPOCH + 9),), "3", 0.0)),
+    ]
+
+    class Subscribed(ScriptedSource):
+        def read(self, shard, position):
+            return ShardSubscribing(
+                self,
+                shard,
+                position,
+                pace=FANOUT,
+                due={},
+                mapping="m",
+                observer=Heard(),
+                clock=VirtualClock(),
+                random=Random(1),
+            ).pages()
+
+        async def subscribe(self, shard, position, continuation):
+            self.pushed = sorted(pushed, key=lambda each: each[0])
+            return self
+
+        async def answer(self):
+            at, answer = self.pushed.pop(0)
+            await anyio.sleep(max(0.05, at - anyio.current_time()))
+            return answer
+
+        def was_closed(self, shard):
+            return False
+
+    target = Aggregator(lambda event: FunctionFailed("down") if anyio.current_time() < 200 else None)
+    run(
+        Subscribed(),
+        target,
+        seconds=280,
+        batch=BatchPolicy(batch_size=1),
+        tumbling_window_seconds=60,
+        memory=Budget(memory_bytes),
+    )
+    done = [call[0] for call, at in zip(target.calls(), target.moments, strict=True) if at > 200]
+    assert done[:3] == [[1], [2], [3]], "all in one window, before it is closed"
 
 
 def test_a_state_that_leaves_no_room_for_a_record_is_handed_over_first():

@@ -267,6 +267,25 @@ async def test_a_listing_tells_when_its_stream_was_made_and_asks_again_after_it_
         assert (await stream.listing()).stream_created_at == 1.8e9
 
 
+async def test_a_listing_is_of_one_stream_although_it_takes_two_questions():
+    """R-STATE-10: shards of a stream that is gone would be taken for ones of the new stream, and one day for read."""
+
+    def summary(created_at):
+        return {"StreamDescriptionSummary": {"RetentionPeriodHours": 24, "StreamCreationTimestamp": created_at}}
+
+    def made_anew(question):
+        service.answers |= {"ListShards": {"Shards": [listed(3)]}}
+        return summary(1.8e9)
+
+    old = {"Shards": [listed(1), listed(2)]}
+    service = Service(ListShards=old, DescribeStreamSummary=summary(1.7e9))
+    async with source(service, "kinesis") as stream:
+        await stream.listing()
+        service.answers |= {"ListShards": {"Shards": [listed(1)]}, "DescribeStreamSummary": made_anew}
+        found = await stream.listing()
+        assert ([shard.id for shard in found.shards], found.stream_created_at) == (["s-3"], 1.8e9)
+
+
 async def test_the_first_listing_insists_on_the_age_of_its_stream():
     """R-STATE-10: a row without one would be taken for one of any later stream of that name."""
     told = {"StreamDescriptionSummary": {"RetentionPeriodHours": 24, "StreamCreationTimestamp": 1.7e9}}

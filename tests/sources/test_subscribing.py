@@ -19,7 +19,7 @@ from poller.sources.polling import Answer
 from poller.sources.subscribing import ShardSubscribing
 from tests.builders import numbers, record, records
 from tests.fakes import Heard
-from tests.virtual import run_virtually
+from tests.virtual import EPOCH, VirtualClock, run_virtually
 
 SHARD = ShardId("shard-0")
 OPEN = (Shard(SHARD),)
@@ -134,8 +134,29 @@ def subscribing(calls, *, position=TRIM_HORIZON, heard=None, random=None, due=No
         due={} if due is None else due,
         mapping="m",
         observer=heard or Heard(),
+        clock=VirtualClock(),
         random=random or Random(1),
     )
+
+
+class Pushing(Scripted):
+    """Pushes at moments of its own, whether or not anybody reads: each event is there from its moment on."""
+
+    def __init__(self, *events):
+        super().__init__()
+        self.events = list(events)
+
+    async def subscribe(self, shard, position, continuation):
+        await super().subscribe(shard, position, continuation)
+        return self
+
+    async def answer(self):
+        at, event = self.events.pop(0)
+        await anyio.sleep(max(0.0, at - anyio.current_time()))
+        return event
+
+    async def aclose(self):
+        self.open -= 1
 
 
 def told(heard):
@@ -144,6 +165,37 @@ def told(heard):
 
 def gaps(calls):
     return [b - a for a, b in zip(calls.moments, calls.moments[1:], strict=False)]
+
+
+def test_an_answer_that_lay_in_a_buffer_tells_how_old_it_may_be():
+    """R-WIN-8: a window is closed when the stream was read to its end after it, not when an old answer says so."""
+
+    def push(at, number=None, behind=0.0):
+        of = () if number is None else (record(number, arrived_at=EPOCH + at),)
+        return at, Answer(of, "1", behind)
+
+    calls = Pushing(push(2, 1), push(7), push(10, 2), push(15), push(16, 3, behind=9.0), push(205), push(206, 4))
+
+    async def main():
+        found = []
+        async with aclosing(subscribing(calls).pages()) as pages:
+            async for page in pages:
+                found.append((anyio.current_time(), page.took_seconds))
+                if not calls.events:
+                    break
+                await anyio.sleep(200 if len(found) == 1 else 0)
+        return found
+
+    first, *held, late, last = run_virtually(main)
+    assert first == (2, pytest.approx(0, abs=1.5))
+    heartbeat, of_second, after_second, with_lag = (took for at, took in held)
+    assert {at for at, _ in held} == {202}
+    assert 195 <= heartbeat <= 202, "it may be as old as the one before"
+    assert of_second == pytest.approx(192), "no older than its record"
+    assert after_second == pytest.approx(192)
+    assert with_lag == 0, "it does not say that nothing more is there"
+    assert late == (205, 0), "it had to be waited for"
+    assert last == (206, 0)
 
 
 def test_what_is_pushed_is_read_in_order_with_its_lag():
