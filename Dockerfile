@@ -14,6 +14,9 @@ COPY poller poller
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir wheels . \
  && /opt/build/bin/pip --python /opt/poller/bin/python install --no-cache-dir --no-deps wheels/*.whl
 
+# Where handlers are imported from, behind the worker's own packages, which they shall not replace.
+RUN echo /opt/handlers > "$(/opt/poller/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/handlers.pth"
+
 FROM python:3.13-slim
 LABEL org.opencontainers.image.title="stream-poller" org.opencontainers.image.licenses="Apache-2.0"
 RUN groupadd --gid 10001 poller \
@@ -23,8 +26,7 @@ RUN groupadd --gid 10001 poller \
 COPY --from=build /opt/poller /opt/poller
 # One arena: each call of a handler has a thread, and glibc's many arenas never give back what the busiest moment took.
 ENV PATH=/opt/poller/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=1
-# Where handlers are imported from, as the working directory is the volume's; a relative sqlite:/// path is found there.
-ENV PYTHONPATH=/opt/handlers
+# The volume's; a relative sqlite:/// path is found there.
 WORKDIR /var/lib/poller
 VOLUME /var/lib/poller
 USER 10001:10001

@@ -42,6 +42,7 @@ _DESTINATIONS = {
         r"https?://(?:[^\s/?#]*@)?(?:[^\s/?#@:\[\]]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?(?:[/?#]\S*)?"
     ),
 }
+_URL = re.compile(r"(?P<scheme>([^/?#]*://)?)(?P<host>[^/?#]*)(?P<rest>.*)", re.DOTALL)
 _FUNCTION = re.compile(
     r"(?:arn:(?P<partition>aws[a-zA-Z-]*)?:lambda:)?"
     r"(?:(?P<region>[a-z]+(?:-[a-z]+)+-[0-9]):(?=[0-9]{12}:|function:))?"  # else it is a name, as order-handler-1:live
@@ -71,15 +72,20 @@ def destination_kind(destination: str) -> DestinationKind | None:
 
 def url_host(url: str) -> str:
     """What a message tells of a URL, whose other parts may hold a secret."""
-    return re.split(r"[/?#]", f"{url}//")[2].rpartition("@")[2]
+    return re.split(r"[/?#]", url)[2].rpartition("@")[2]
 
 
 def shown(place: str) -> str:
-    """A destination, or a function's URL, for people: an ARN or a file as it is, of a URL scheme and host alone."""
-    if not re.match("https?:", place, re.IGNORECASE):
+    """A destination, or a function's URL, for people: an ARN or a file as it is, of a URL scheme and host alone.
+
+    It may be a URL that was misspelt. Where it is not clear what is the host, that is not told either.
+    """
+    if place.startswith(("arn:", "file:")):
         return place
-    scheme, host = place.partition(":")[0], url_host(place)
-    return f"{scheme}://{host}" if place == f"{scheme}://{host}" else f"{scheme}://{host}/..."
+    url = _URL.match(place)
+    assert url is not None, "it matches any text"
+    start = url["scheme"] + ("" if "@" in url["rest"] else url["host"].rpartition("@")[2])
+    return start if start == place else f"{start}/..."
 
 
 def lambda_arn(function_name: str, source_arn: str, *, region: str | None = None, account: str | None = None) -> str:

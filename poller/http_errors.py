@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import aiohttp
+import re
+
+_URL = re.compile(r"\S*://\S*")
 
 
 def told(error: Exception) -> str:
-    """An error of aiohttp's in words that hold nothing of the URL, which some of its own texts quote to the end."""
-    match error:
-        case aiohttp.ConnectionTimeoutError() | aiohttp.InvalidURL():
-            said = ""
-        case aiohttp.ClientResponseError():
-            said = error.message
-        case _:
-            said = str(error)
+    """An error of an HTTP client's in words; its own may quote the whole URL, with path and query."""
+    said = _URL.sub("...", str(error))
     return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -131,15 +131,19 @@ async def test_an_answer_without_a_length_ends_with_its_connection(sessions):
 
 async def test_a_network_that_is_gone_is_no_answer_that_took_too_long(sessions, monkeypatch):
     """To a function the one is an attempt and the other none; to Python both are a `TimeoutError` (R-INV-4)."""
-    lines = []
+    lines, connected = [], anyio.Event()
     for protocol in (Line, ResponseHandler):
-        made = protocol.connection_made
-        monkeypatch.setattr(
-            protocol, "connection_made", lambda self, transport, made=made: (lines.append(self), made(self, transport))
-        )
+
+        def note(self, transport, made=protocol.connection_made):
+            made(self, transport)
+            lines.append(self)
+            connected.set()
+
+        monkeypatch.setattr(protocol, "connection_made", note)
     async with saying(b"") as place, sessions() as session, anyio.create_task_group() as tasks:
 
         async def part():
+            await connected.wait()
             await anyio.sleep(0.1)
             lines[0].connection_lost(TimeoutError(errno.ETIMEDOUT, "Connection timed out"))
 

@@ -25,8 +25,10 @@ from poller.sources.read_to import ReadTo
 
 _BACKOFF_SECONDS_MAX = 10.0
 """A shard that is throttled must not fall silent for a minute."""
-_WAITED_SECONDS = 2.0
-"""An answer that had to be waited for so long did not lie in a buffer: even heart-beats come every 5 s (R-EFO-2)."""
+_WAITED_SECONDS = 0.5
+"""What had to be waited for so long did not lie in a buffer; heart-beats come every few seconds (R-EFO-2)."""
+_WAITS = 2
+"""So many heart-beats one after the other must be waited for, as the event loop may have stood still for one."""
 
 
 class Answers(Protocol):
@@ -99,6 +101,7 @@ class ShardSubscribing:
         self._asked_at = 0.0
         self._ends_at = 0.0
         self._in_step_at = 0.0
+        self._waits = 0
         self._end_unproven = False
         self._failures = 0
         self._missed = 0
@@ -148,6 +151,7 @@ class ShardSubscribing:
         with anyio.move_on_after(self._pace.silence_seconds):
             self._answers = await self._calls.subscribe(self._shard, self._read_to.position, self._continuation)
             accepted_at = self._in_step_at = anyio.current_time()
+            self._waits = 0
             self._due[self._shard] = accepted_at + self._pace.takeover_seconds
             self._ends_at = accepted_at + self._pace.life_seconds
             return self._answers
@@ -174,13 +178,14 @@ class ShardSubscribing:
         self._tell("empty" if answer.empty else "records")
         self._failures = self._missed = self._orphaned = 0
         self._continuation = answer.iterator
+        age = self._age_seconds(answer)
         records, read_to = self._read_to.unread(answer.records), self._read_to.beyond(answer.read_to)
         if answer.iterator is None and not answer.ended:
             await self._unsubscribe()
             self._end_unproven = await self._is_closed()
         elif answer.empty and answer.behind_seconds == 0:
             self._end_unproven = self._calls.was_closed(self._shard)
-        return Page(records, answer.behind_seconds, answer.ended, read_to, self._age_seconds(answer))
+        return Page(records, answer.behind_seconds, answer.ended, read_to, age)
 
     def _age_seconds(self, answer: Answer) -> float:
         """How old an answer may be that says that nothing more is there, else 0.
@@ -189,7 +194,11 @@ class ShardSubscribing:
         it, and after its own last record.
         """
         now = anyio.current_time()
-        if now - self._asked_at >= _WAITED_SECONDS:
+        if now - self._asked_at < _WAITED_SECONDS:
+            self._waits = 0
+        elif answer.empty:  # what holds records also took time to be opened
+            self._waits += 1
+        if self._waits >= _WAITS:
             self._in_step_at = now
         elif answer.records:
             old = max(0.0, self._clock.now() - answer.records[-1].arrived_at)

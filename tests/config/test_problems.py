@@ -389,6 +389,10 @@ def test_a_key_that_no_record_shows_is_noted(tmp_path: Path, pattern: str, unsee
         ("url", '{}functions.orders-handler.url = "https://user:s3cret@h/s3cret?s3cret "\n'),
         ("destination", '{}destination_config = {{ on_failure = {{ destination = "HTTPS://h/s3cret" }} }}\n'),
         ("destination", '{}destination_config = {{ on_failure = {{ destination = "https://h/s3cret x" }} }}\n'),
+        ("destination", '{}destination_config = {{ on_failure = {{ destination = " https://h/s3cret" }} }}\n'),
+        ("destination", '{}destination_config = {{ on_failure = {{ destination = "htps://h/s3cret" }} }}\n'),
+        ("url", "{}functions.orders-handler.url = '\"https://h/s3cret\"'\n"),
+        ("url", "{}functions.orders-handler.url = '://h/s3cret'\n"),
     ],
 )
 def test_a_url_that_is_wrong_is_told_without_what_it_may_hide(tmp_path: Path, key: str, text: str) -> None:

@@ -167,35 +167,62 @@ def gaps(calls):
     return [b - a for a, b in zip(calls.moments, calls.moments[1:], strict=False)]
 
 
-def test_an_answer_that_lay_in_a_buffer_tells_how_old_it_may_be():
-    """R-WIN-8: a window is closed when the stream was read to its end after it, not when an old answer says so."""
-
-    def push(at, number=None, behind=0.0):
-        of = () if number is None else (record(number, arrived_at=EPOCH + at),)
-        return at, Answer(of, "1", behind)
-
-    calls = Pushing(push(2, 1), push(7), push(10, 2), push(15), push(16, 3, behind=9.0), push(205), push(206, 4))
+def ages(calls, hold=0.0):
+    """When each page came and how old it may be; the first one was held for so long."""
 
     async def main():
         found = []
         async with aclosing(subscribing(calls).pages()) as pages:
             async for page in pages:
-                found.append((anyio.current_time(), page.took_seconds))
+                found.append((round(anyio.current_time(), 1), page.took_seconds))
                 if not calls.events:
                     break
-                await anyio.sleep(200 if len(found) == 1 else 0)
+                await anyio.sleep(hold if len(found) == 1 else 0)
         return found
 
-    first, *held, late, last = run_virtually(main)
+    return run_virtually(main)
+
+
+def push(at, number=None, behind=0.0):
+    of = () if number is None else (record(number, arrived_at=EPOCH + at),)
+    return at, Answer(of, "1", behind)
+
+
+def test_an_answer_that_lay_in_a_buffer_tells_how_old_it_may_be():
+    """R-WIN-8: a window is closed when the stream was read to its end after it, not when an old answer says so."""
+    held = push(7), push(10, 2), push(15), push(16, 3, behind=9.0)
+    calls = Pushing(push(2, 1), *held, push(205), push(210), push(212, 4), push(217))
+    first, *buffered, one_late, two_late, last, after_last = ages(calls, hold=200)
     assert first == (2, pytest.approx(0, abs=1.5))
-    heartbeat, of_second, after_second, with_lag = (took for at, took in held)
-    assert {at for at, _ in held} == {202}
+    heartbeat, of_second, after_second, with_lag = (took for at, took in buffered)
+    assert {at for at, _ in buffered} == {202}
     assert 195 <= heartbeat <= 202, "it may be as old as the one before"
     assert of_second == pytest.approx(192), "no older than its record"
     assert after_second == pytest.approx(192)
     assert with_lag == 0, "it does not say that nothing more is there"
-    assert late == (205, 0), "it had to be waited for"
-    assert last == (206, 0)
+    assert one_late == (205, pytest.approx(189)), "the event loop may have stood still"
+    assert two_late == (210, 0), "it had to be waited for, again"
+    assert last == (212, 0)
+    assert after_last == (217, 0)
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_a_quiet_shard_is_up_to_date_however_often_it_says_so(every):
+    """I12; kinesis-local says so each second."""
+    found = ages(Pushing(*(push(at) for at in range(3, 250, every))))
+    assert max(took for _, took in found) <= 2 * every + 2
+    assert {took for _, took in found[2:]} == {0}
+
+
+def test_a_stall_of_the_event_loop_makes_no_old_answer_new():
+    class Stalling(Pushing):
+        async def answer(self):
+            if len(self.events) == 4:
+                await anyio.sleep(2.5)
+            return await super().answer()
+
+    found = ages(Stalling(push(2, 1), push(7), push(12), push(17), push(20, 2)), hold=200)
+    assert [took for _, took in found[1:]] == [pytest.approx(204.5 - each, abs=2) for each in (0, 0, 0, 20)]
 
 
 def test_what_is_pushed_is_read_in_order_with_its_lag():
@@ -209,7 +236,7 @@ def test_what_is_pushed_is_read_in_order_with_its_lag():
     first, second, third = run_virtually(main)
     assert (numbers(first.records), first.behind_seconds) == ([1, 2], 3.0)
     assert (numbers(second.records), second.behind_seconds) == ([3], 0.0)
-    assert third == Page((), 0.0)
+    assert (third.records, third.behind_seconds) == ((), 0.0)
 
 
 def test_a_subscription_is_renewed_from_its_continuation_before_the_service_ends_it():

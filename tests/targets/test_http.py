@@ -9,8 +9,9 @@ from contextlib import aclosing
 
 import anyio
 import pytest
-from aiohttp import web
+from aiohttp import ClientOSError, web
 
+from poller.http_errors import told
 from poller.invocation import UNHANDLED, FunctionFailed, NotInvoked, PayloadTooLarge, Response, Succeeded
 from poller.targets.answers import ANSWER_BYTES_MAX, TOO_LARGE
 from poller.targets.http import HttpTarget
@@ -281,13 +282,21 @@ async def test_what_a_url_may_hide_is_in_no_message():
             assert "s3cret" not in outcome.error
 
 
-@pytest.mark.parametrize(("scheme", "said"), [("https", b""), ("http", b"HTTP/1.1 200 OK\r\nno header\x00\r\n\r\n")])
-async def test_what_a_url_may_hide_is_in_no_words_of_the_library(scheme, said):
+@pytest.mark.parametrize(
+    ("scheme", "said", "seconds"),
+    [("https", b"", 2.0), ("http", b"HTTP/1.1 200 OK\r\nno header\x00\r\n\r\n", 20.0)],
+)
+async def test_what_a_url_may_hide_is_in_no_words_of_the_library(scheme, said, seconds):
     """aiohttp quotes the whole URL where TLS does not come about, and where an answer is no HTTP."""
     async with saying(said) as place:
-        target = HttpTarget(f"{scheme}://{place}/s3cret?token=s3cret", timeout_seconds=0.4)
+        target = HttpTarget(f"{scheme}://{place}/s3cret?token=s3cret", timeout_seconds=seconds)
         async with aclosing(target):
             outcome = await target.invoke(INVOCATION)
     assert isinstance(outcome, NotInvoked)
     assert place in outcome.error
     assert "s3cret" not in outcome.error
+
+
+def test_nor_in_those_that_only_a_race_brings_about():
+    error = ClientOSError(None, "Can not write request body for https://h/s3cret?a=s3cret")
+    assert told(error) == "ClientOSError: [Errno None] Can not write request body for ..."
