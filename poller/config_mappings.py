@@ -18,7 +18,7 @@ from poller.config_destinations import destinations
 from poller.config_filters import filter_patterns
 from poller.config_lines import KeyPath
 from poller.config_values import Complaints, Table, kind_name
-from poller.mapping import EventSourceMapping
+from poller.mapping import EventSourceMapping, mapping_id
 from poller.rules import admission
 from poller.rules.admission import Request
 
@@ -174,7 +174,7 @@ def _complain_of_duplicates(
     drafts: Sequence[_Draft], own: Collection[str], region: str | None, complaints: Complaints
 ) -> None:
     """A stream and a function, with its qualifier, make one mapping, however they are spelled (R-API-15, R-VAL-21)."""
-    seen: set[tuple[str, str]] = set()
+    spelled: dict[tuple[str, str], str] = {}
     for draft in drafts:
         arn, function = draft.request.event_source_arn, draft.request.function_name
         if arn is None or function is None:
@@ -182,10 +182,10 @@ def _complain_of_duplicates(
         meant = (arn, function)
         if draft.sound and function not in own:
             meant = (arn, lambda_arn(function, arn, region=region))
-        if meant in seen:
-            text = admission.already_exists(arn, function)
+        if meant in spelled:
+            text = admission.already_exists(arn, meant[1].rpartition("function:")[2], mapping_id(arn, spelled[meant]))
             complaints.add((*draft.path, "function_name"), text, "remove one of the two, or use another alias")
-        seen.add(meant)
+        spelled.setdefault(meant, function)
 
 
 def _note_likely_slips(drafts: Sequence[_Draft], own: Collection[str], complaints: Complaints) -> None:

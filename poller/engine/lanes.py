@@ -1,7 +1,7 @@
 """All lanes of a shard: this file deals out what is read, and says who may read on.
 
 A lane that is full, as one whose batch fails again and again soon is, must hold up its own keys only. So the front
-reads on as soon as another lane has nothing to do. The full lane then takes nothing, falls behind the front, and gets
+reads on as soon as another lane only waits for more. The full lane then takes nothing, falls behind the front, and gets
 what it missed by a second reading, once it has room.
 """
 
@@ -80,17 +80,18 @@ class Lanes:
         self._front.reached(page, end, self._here.clock.now())
 
     async def room_at_the_front(self) -> None:
-        """Returns when the front may read on: all have room, or one of several has nothing to do.
+        """Returns when the front may read on: all have room, or one of several only waits for more.
 
-        If memory is short one of them must wait for its batch to fill, too: less is read ahead, but no shard starves
-        for what others hold.
+        If memory is short one of them must do so in any case, and a full one, for which all is then read twice, is passed
+        by only for one that has nothing at all: less is read ahead, but no shard starves for what others hold.
         """
         if not all(lane.is_idle for lane in self._lanes):
             await checkpoint()  # the lanes first: without a window a batch is what one read gave (R-BATCH-3)
         while True:
             level = [lane for lane in self._lanes if not lane.is_behind]
-            may = any(lane.is_idle for lane in level) or not any(lane.is_full for lane in level)
-            if may and (not self._here.memory.is_short or any(lane.is_hungry for lane in level)):
+            short, hungry = self._here.memory.is_short, any(lane.is_hungry for lane in level)
+            passes_by = any(lane.is_idle for lane in level) if short else hungry
+            if (hungry or not short) and (passes_by or not any(lane.is_full for lane in level)):
                 return
             await self._bell.wait()
 

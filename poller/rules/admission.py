@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from poller.arns import DestinationKind, SourceKind, destination_kind, shown, source_kind
 from poller.mapping import BatchPolicy, EventSourceMapping, FailurePolicy, mapping_id
+from poller.model import MappingId
 
 REPORT_ITEM_FAILURES = "ReportBatchItemFailures"
 
@@ -119,11 +120,14 @@ def _deaggregates(request: Request) -> bool:
     return source_kind(request.event_source_arn or "") is SourceKind.KINESIS_CONSUMER
 
 
-def already_exists(source_arn: str, function_name: str) -> str:
-    """Lambda's text for a second mapping of the same stream and function; the blanks are Lambda's (R-VAL-21)."""
+def already_exists(source_arn: str, function_name: str, first: MappingId) -> str:
+    """Lambda's text for a second mapping of the same stream and function; the blanks are Lambda's (R-VAL-21).
+
+    ``function_name`` is the name with its qualifier, ``first`` the mapping that there is.
+    """
     return (
         f'The event source arn (" {source_arn} ") and function (" {function_name} ") provided mapping already exists. '
-        f"Please update or delete the existing mapping with UUID {mapping_id(source_arn, function_name)}"
+        f"Please update or delete the existing mapping with UUID {first}"
     )
 
 

@@ -26,7 +26,7 @@ _CONTENT = {
 _OF_EVENT = {"eventID", "eventName", "eventVersion", "eventSource", "eventSourceARN", "awsRegion"}
 _OF_KINESIS = _OF_EVENT | {
     *("kinesisSchemaVersion", "partitionKey", "sequenceNumber", "data", "approximateArrivalTimestamp"),
-    *("encryptionType", "invokeIdentityArn"),
+    "invokeIdentityArn",
 }
 _SHOWN = {
     SourceKind.KINESIS_STREAM: _OF_KINESIS,

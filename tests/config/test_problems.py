@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from poller.config import load
 from poller.errors import ConfigError
+from poller.mapping import mapping_id
 from tests.config.full import FULL, MINIMAL, NOW, loaded
 
 MAPPING = "event_source_mappings[0]"
@@ -342,7 +343,10 @@ def test_one_function_is_one_however_it_is_spelled(tmp_path: Path, first: str, s
     )
     if is_one:
         (problem,) = problems(tmp_path, own + one + other)
-        assert "provided mapping already exists" in problem
+        assert 'and function (" f ") provided mapping already exists' in problem.replace("f:live", "f")
+        assert mapping_id("arn:aws:kinesis:us-east-1:123456789012:stream/orders", first) in problem, (
+            "that of the one that is there"
+        )
     else:
         loaded(tmp_path, own + one + other)
 

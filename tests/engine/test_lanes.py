@@ -102,6 +102,27 @@ def test_a_shard_never_has_more_than_two_readings_at_a_time(lanes, most):
     assert seen_at_once == [most]
 
 
+@pytest.mark.parametrize("window", [0, 20, 300])
+def test_a_slow_lane_does_not_slow_down_one_that_gathers(window):
+    """R-PAR-3, R-BATCH-2: a lane with a batching window goes on reading, although another one is full."""
+    slow = lane(7, 2)
+
+    class Target(ScriptedTarget):
+        async def invoke(self, invocation):
+            event = json.loads(payload(invocation))
+            if lane(int(event["Records"][0]["kinesis"]["sequenceNumber"]), 2) == slow:
+                await anyio.sleep(200)
+            return await super().invoke(invocation)
+
+    target = Target()
+    batch = BatchPolicy(batch_size=50, window_seconds=window, ahead_records=60)
+    seen = run(KeptSource(keyed(600), page_records=10), target, seconds=150, lanes=2, batch=batch)
+    quick = [number for number in range(1, 601) if lane(number, 2) != slow]
+    done = [number for each in seen.batches for number in each if lane(number, 2) != slow]
+    assert len(done) > len(quick) - 50
+    assert in_order(seen.batches)
+
+
 def test_a_stuck_lane_holds_up_its_own_keys_only_however_much_comes_behind_it():
     """R-PAR-3, R-RETRY-5: thousands of records pass it, and when it is free again it gets what it missed."""
     source = KeptSource(keyed(5000), page_records=100)

@@ -280,7 +280,7 @@ def test_refusals_of_single_values_come_before_those_of_combinations() -> None:
 
 def test_a_second_mapping_of_the_same_pair_is_refused_with_lambdas_blanks() -> None:
     """R-VAL-21."""
-    assert already_exists(KINESIS, "f:1") == (
+    assert already_exists(KINESIS, "f:1", mapping_id(KINESIS, "f:1")) == (
         f'The event source arn (" {KINESIS} ") and function (" f:1 ") provided mapping already exists. '
         f"Please update or delete the existing mapping with UUID {mapping_id(KINESIS, 'f:1')}"
     )
