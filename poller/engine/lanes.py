@@ -82,8 +82,8 @@ class Lanes:
     async def room_at_the_front(self) -> None:
         """Returns when the front may read on: all have room, or one of several only waits for more.
 
-        If memory is short one of them must do so in any case, and a full one, for which all is then read twice, is passed
-        by only for one that has nothing at all: less is read ahead, but no shard starves for what others hold.
+        If memory is short one of them must do so in any case, and a full one, for which all is then read twice, is
+        passed by only for one that has nothing at all: less is read ahead, but no shard starves for what others hold.
         """
         if not all(lane.is_idle for lane in self._lanes):
             await checkpoint()  # the lanes first: without a window a batch is what one read gave (R-BATCH-3)
