@@ -16,7 +16,8 @@ from poller.engine.delivery import Delivery
 from poller.engine.stopping import StopScope
 from poller.stores import group_commit, sqlite
 
-Say = Callable[[str], None]
+RUNS_MAX = 5
+"""A zombie of real time is not at every awakening about to write."""
 
 
 def _without_a_fence() -> None:
@@ -57,13 +58,17 @@ ERRORS: dict[str, Callable[[], None]] = {
 }
 
 
-def find(name: str, folder: Path, say: Say) -> list[str]:
-    """Runs what must find the error, and gives what it found."""
+def find(name: str, folder: Path, seed: int) -> list[str]:
+    """Runs once what must find the error, and gives what it found."""
     # Here, since the worker's process imports this file for the errors alone.
     from tests.processes import disks, drains, kills, pauses
     from tests.processes.world import Plan
 
-    plan, random = Plan(shards=3, per_second=40.0, poison=0, mutant=name), Random(1)
+    plan, random = Plan(shards=3, per_second=40.0, poison=0, mutant=name), Random(seed)
+
+    def say(text: str) -> None:
+        """Of the runs only what they find is told."""
+
     match name:
         case "no fence":
             naps = (18.0, 18.0, 18.0, 18.0)
@@ -82,13 +87,16 @@ def main(arguments: list[str]) -> int:
     argparse.ArgumentParser(prog="python -m tests.processes.mutants", description=__doc__).parse_args(arguments)
     from tests.processes.report import Run
 
-    run_of_all, survived = Run("process-mutants"), []
+    run_of_all, runs = Run("process-mutants"), dict[str, int]()
     for name in ERRORS:
-        violations = find(name, run_of_all.folder / name.replace(" ", "-"), lambda text: None)
-        run_of_all.say(f"{name}: {len(violations)} violations, such as {str(violations[:1])[:150]}")
-        if not violations:
-            survived.append(name)
-    run_of_all.end([], mutants=len(ERRORS), survived=survived)
+        for seed in range(1, RUNS_MAX + 1):
+            violations = find(name, run_of_all.folder / f"{name.replace(' ', '-')}-{seed}", seed)
+            run_of_all.say(f"{name}, run {seed}: {len(violations)} violations, such as {str(violations[:1])[:150]}")
+            if violations:
+                runs[name] = seed
+                break
+    survived = [name for name in ERRORS if name not in runs]
+    run_of_all.end([], mutants=len(ERRORS), survived=survived, most_runs=max(runs.values(), default=0))
     return 1 if survived else 0
 
 
