@@ -25,7 +25,7 @@ help:
 	@echo "make run      the worker on an embedded endpoint with sample traffic; ARGS=\"--records 300\" is passed on"
 	@echo "make test     the whole test suite; ARGS=\"-k bisect\" is passed to pytest"
 	@echo "make check    format, lint, types, and the whole test suite"
-	@echo "make prove    the whole proof that no record is lost, some two hours; ARGS=\"--scale 0.01\" for a taste"
+	@echo "make prove    the whole proof that no record is lost, two and a half hours; ARGS=\"--scale 0.01\" for a taste"
 	@echo "make bench    the worker's speed beside its peers', some fifteen minutes; the table and the plot are in build/"
 	@echo "make lint     format, lint and types only"
 	@echo "make format   puts the code into its format"

@@ -1,6 +1,6 @@
 """``python -m tests.prove``: this file runs the whole proof, part by part, and writes its report.
 
-A whole run takes some two hours on two cores; ``--scale 0.01`` is a minute's taste of it.
+A whole run takes two and a half hours on two cores; ``--scale 0.01`` is a minute's taste of it.
 """
 
 from __future__ import annotations
