@@ -152,6 +152,8 @@ class ShardPolling:
         """Takes over what was read, and moves the iterator on."""
         self._tell("empty" if answer.empty else "records")
         self._due_at = self._pace.due_at(self._asked_at, len(answer.records), answer.behind_seconds)
+        # One that leads to where it was asked from may be the one before, given twice.
+        sent_at = self._iterator_at if answer.iterator == self._iterator else self._asked_at
         self._iterator, self._iterator_at = answer.iterator, self._asked_at
         records, read_to = self._read_to.unread(answer.records), self._read_to.beyond(answer.read_to)
         # Without proof in it, a missing iterator is the end only of a shard that was known to be closed before this
@@ -161,7 +163,7 @@ class ShardPolling:
             self._closed = await self._is_closed()
         if ended or answer.iterator is not None:
             self._failures = self._missed = 0
-        took = anyio.current_time() - self._asked_at
+        took = anyio.current_time() - sent_at
         return Page(records, answer.behind_seconds, ended, read_to, took, self._read_to.left_out_at)
 
     async def _is_closed(self) -> bool:

@@ -16,7 +16,8 @@ class ReadTo:
     Records that arrived before ``skip_before`` (epoch seconds) are left out until the first one that did not. Until
     then the position stays: if it moved and were lost, who begins anew would not know what to leave out. Only
     ``iterator_at``, where an iterator is to begin, moves over them. ``left_out_at`` is that of a `poller.records.Page`
-    of the records that came last.
+    of the records that came last; an answer that only holds what was read before, as one that is given twice, does not
+    say that nothing more is there either.
     """
 
     def __init__(self, position: Position, skip_before: float | None = None) -> None:
@@ -56,6 +57,7 @@ class ReadTo:
             self._skip_before = None
             unread.append(record)
         if newest is None:
+            self.left_out_at = max(record.arrived_at for record in records)
             return ()
         if self._skip_before is None:
             self.position, self._left_out_to = newest.position, None

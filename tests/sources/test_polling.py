@@ -341,6 +341,37 @@ def test_a_page_of_which_everything_is_left_out_is_not_the_end_of_the_news():
         assert page.caught_up is (came == ())
 
 
+def test_an_answer_that_is_given_twice_is_as_old_as_the_first_time():
+    """I12: it leads to where it was asked from; the consumer held us for long, and much may have come meanwhile."""
+    calls = ScriptedCalls(answer(1, iterator="a"), answer(iterator="b"), answer(iterator="b"), answer(iterator="c"))
+
+    async def main():
+        took = []
+        polling = ShardPolling(
+            calls, SHARD, TRIM_HORIZON, pace=DYNAMODB, mapping="m", observer=Heard(), random=Random(1)
+        )
+        async with aclosing(polling.pages()) as pages:
+            async for page in pages:
+                took.append(round(page.took_seconds))
+                if len(took) == 4:
+                    break
+                await anyio.sleep(20 if len(took) == 2 else 0)
+        return took
+
+    assert run_virtually(main) == [0, 0, 20, 0]
+    assert calls.iterators == ["iterator-1", "a", "b", "b"]
+
+
+def test_an_answer_that_holds_only_what_was_read_is_not_the_end_of_the_news():
+    """I12: DynamoDB does not say how far behind it is, so that its age would be told as nothing."""
+    read_to = ReadTo(TRIM_HORIZON)
+    one = (record(1, arrived_at=EPOCH), record(2, arrived_at=EPOCH + 5))
+    assert (read_to.unread(one), read_to.left_out_at) == (one, None)
+    assert (read_to.unread(one), read_to.left_out_at) == ((), EPOCH + 5)
+    assert not Page((), left_out_at=read_to.left_out_at).caught_up
+    assert (read_to.unread(()), read_to.left_out_at) == ((), None)
+
+
 def test_an_iterator_behind_what_was_left_out_that_is_refused_begins_anew():
     """R-DDB-6: what was left out last has been trimmed meanwhile; it was not wanted."""
     page = Answer((record(1, arrived_at=EPOCH - 10),), "next")

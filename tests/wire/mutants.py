@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import anyio
 from aiobotocore.config import AioConfig
 from botocore.exceptions import ClientError
 
@@ -22,7 +23,7 @@ from poller.sources import kinesis
 from poller.sources.dynamodb import DynamoDBSource
 from poller.sources.kinesis import KinesisSource
 from poller.sources.kinesis_records import RecordForm
-from poller.sources.polling import Answer
+from poller.sources.polling import Answer, ShardPolling
 from poller.stores import sqlite
 from poller.stores.owner_locks import OwnerLocks
 from poller.targets import lambda_function
@@ -171,6 +172,15 @@ def owner_that_is_alive_called_dead(patch):
     patch.setattr(OwnerLocks, "_is_dead", lambda self, owner: True)
 
 
+def answer_that_is_given_twice_taken_for_a_new_one(patch):
+    page = ShardPolling._page
+
+    async def credulous(self, answer):
+        return replace(await page(self, answer), took_seconds=anyio.current_time() - self._asked_at)
+
+    patch.setattr(ShardPolling, "_page", credulous)
+
+
 MUTANTS = (
     missing_iterator_taken_for_the_end,
     missing_iterator_taken_for_no_answer,
@@ -192,3 +202,6 @@ MUTANTS = (
     no_fence_in_the_sql,
     owner_that_is_alive_called_dead,
 )
+
+SELDOM_FOUND = (answer_that_is_given_twice_taken_for_a_new_one,)
+"""Which only one world in a thousand finds; its seed is kept."""

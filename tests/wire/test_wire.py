@@ -5,14 +5,16 @@ A failing seed is printed with its last lines; ``python -m tests.wire.run SEED``
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from tests.simulation.hunting import killed_by
 from tests.wire.__main__ import OFTEN
 from tests.wire.faults import MUST_BE_SEEN
-from tests.wire.mutants import MUTANTS
+from tests.wire.mutants import MUTANTS, SELDOM_FOUND
 from tests.wire.world import run_seed
 
 SEEDS = 200
@@ -46,6 +48,18 @@ def test_a_seed_is_the_same_world_each_time(seed):
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_the_worlds_find_the_bug(mutant):
     assert killed_by(mutant, run_seed, count=MUTANT_SEEDS) is not None
+
+
+KEPT = Path(__file__).parents[1] / "seeds" / "wire.json"
+"""Worlds that found a bug: the bug as it can be put back in, and the seed."""
+
+
+@pytest.mark.parametrize(("name", "seed"), json.loads(KEPT.read_text()).items())
+def test_a_bug_that_a_world_has_found_stays_away_and_would_be_found_again(name, seed):
+    """Where a change of the worlds makes the seed another one, ``tests.wire.hunt NAME`` tells the new one."""
+    assert not run_seed(seed).violations
+    (mutant,) = (each for each in (*MUTANTS, *SELDOM_FOUND) if each.__name__ == name)
+    assert killed_by(mutant, run_seed, first=seed, count=1) is not None
 
 
 def report(result):
