@@ -72,7 +72,9 @@ def destination_kind(destination: str) -> DestinationKind | None:
 
 def url_host(url: str) -> str:
     """What a message tells of a URL, whose other parts may hold a secret."""
-    return re.split(r"[/?#]", url)[2].rpartition("@")[2]
+    parts = _URL.match(url)
+    assert parts is not None, "it matches any text"
+    return parts["host"].rpartition("@")[2]
 
 
 def shown(place: str) -> str:
@@ -84,7 +86,7 @@ def shown(place: str) -> str:
         return place
     url = _URL.match(place)
     assert url is not None, "it matches any text"
-    start = url["scheme"] + ("" if "@" in url["rest"] else url["host"].rpartition("@")[2])
+    start = url["scheme"] + ("" if "@" in url["rest"] else url_host(place))
     return start if start == place else f"{start}/..."
 
 

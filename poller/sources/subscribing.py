@@ -19,16 +19,13 @@ from poller.events import Polled
 from poller.model import Position, Shard, ShardId
 from poller.ports import Clock, Observer
 from poller.records import Page
+from poller.rules.in_step import InStep
 from poller.rules.pacing import SubscriptionPace, backoff_seconds
 from poller.sources.polling import Answer
 from poller.sources.read_to import ReadTo
 
 _BACKOFF_SECONDS_MAX = 10.0
 """A shard that is throttled must not fall silent for a minute."""
-_WAITED_SECONDS = 0.5
-"""What had to be waited for so long did not lie in a buffer; heart-beats come every few seconds (R-EFO-2)."""
-_WAITS = 2
-"""So many heart-beats one after the other must be waited for, as the event loop may have stood still for one."""
 
 
 class Answers(Protocol):
@@ -100,8 +97,7 @@ class ShardSubscribing:
         self._continuation: str | None = None
         self._asked_at = 0.0
         self._ends_at = 0.0
-        self._in_step_at = 0.0
-        self._waits = 0
+        self._in_step = InStep()
         self._end_unproven = False
         self._failures = 0
         self._missed = 0
@@ -150,8 +146,8 @@ class ShardSubscribing:
         self._due[self._shard] = self._asked_at + self._pace.call_seconds
         with anyio.move_on_after(self._pace.silence_seconds):
             self._answers = await self._calls.subscribe(self._shard, self._read_to.position, self._continuation)
-            accepted_at = self._in_step_at = anyio.current_time()
-            self._waits = 0
+            accepted_at = anyio.current_time()
+            self._in_step.begin(accepted_at)
             self._due[self._shard] = accepted_at + self._pace.takeover_seconds
             self._ends_at = accepted_at + self._pace.life_seconds
             return self._answers
@@ -188,22 +184,12 @@ class ShardSubscribing:
         return Page(records, answer.behind_seconds, answer.ended, read_to, age)
 
     def _age_seconds(self, answer: Answer) -> float:
-        """How old an answer may be that says that nothing more is there, else 0.
-
-        The service goes on pushing into buffers while the consumer holds us. An answer was pushed after those before
-        it, and after its own last record.
-        """
+        """How old an answer may be that says that nothing more is there, else 0."""
         now = anyio.current_time()
-        if now - self._asked_at < _WAITED_SECONDS:
-            self._waits = 0
-        elif answer.empty:  # what holds records also took time to be opened
-            self._waits += 1
-        if self._waits >= _WAITS:
-            self._in_step_at = now
-        elif answer.records:
-            old = max(0.0, self._clock.now() - answer.records[-1].arrived_at)
-            self._in_step_at = max(self._in_step_at, now - old)
-        return 0.0 if answer.behind_seconds else now - self._in_step_at
+        newest_at = answer.records[-1].arrived_at if answer.records else float("-inf")  # all of it was dropped
+        newest_age = None if answer.empty else self._clock.now() - newest_at
+        age = self._in_step.age(now, waited_seconds=now - self._asked_at, newest_age=newest_age)
+        return 0.0 if answer.behind_seconds else age
 
     async def _is_closed(self) -> bool:
         """Whether a missing continuation may mean the end, which the service proves by naming the children."""

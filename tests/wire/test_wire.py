@@ -56,7 +56,7 @@ KEPT = Path(__file__).parents[1] / "seeds" / "wire.json"
 
 @pytest.mark.parametrize(("name", "seed"), json.loads(KEPT.read_text()).items())
 def test_a_bug_that_a_world_has_found_stays_away_and_would_be_found_again(name, seed):
-    """Where a change of the worlds makes the seed another one, ``tests.wire.hunt NAME`` tells the new one."""
+    """One that many worlds would miss: where they change, the next seed is that of a longer search."""
     assert not run_seed(seed).violations
     (mutant,) = (each for each in (*MUTANTS, *SELDOM_FOUND) if each.__name__ == name)
     assert killed_by(mutant, run_seed, first=seed, count=1) is not None
