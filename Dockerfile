@@ -26,7 +26,7 @@ RUN groupadd --gid 10001 poller \
 COPY --from=build /opt/poller /opt/poller
 # One arena: each call of a handler has a thread, and glibc's many arenas never give back what the busiest moment took.
 ENV PATH=/opt/poller/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=1
-# The volume's; a relative sqlite:/// path is found there.
+# That of the volume, as a relative sqlite:/// path is found from here.
 WORKDIR /var/lib/poller
 VOLUME /var/lib/poller
 USER 10001:10001
