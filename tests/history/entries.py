@@ -99,11 +99,12 @@ class Handled(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Answered(Entry):
-    """The function has told a worker that it has done these records."""
+    """The function has told a worker that it has done these records; ``request_id``: of the attempt."""
 
     worker: str
     shard: str
     numbers: tuple[int, ...]
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class OwnershipJudge(Judge):
     _in_force: dict[str, _Tenure] = field(default_factory=dict)
     _last: dict[tuple[str, str], _Tenure] = field(default_factory=dict)
     _all: list[_Tenure] = field(default_factory=list)
+    _sent: dict[str, _Tenure] = field(default_factory=dict)
     _done_by: dict[int, _Tenure] = field(default_factory=dict)
     _most: dict[str, tuple[int, int]] = field(default_factory=dict)
     _drained: set[str] = field(default_factory=set)
@@ -89,6 +90,8 @@ class OwnershipJudge(Judge):
 
     def attempted(self, entry: entries.Attempted) -> None:
         tenure = self._last.get((entry.worker, entry.shard))
+        if tenure is not None:
+            self._sent[entry.request_id] = tenure
         if tenure is None or tenure.of_another_stream or self._restored:
             return
         lanes, _ = self._most[entry.worker]
@@ -116,7 +119,8 @@ class OwnershipJudge(Judge):
                 )
 
     def answered(self, entry: entries.Answered) -> None:
-        tenure = self._last.get((entry.worker, entry.shard))
+        """To the one that asked: its worker may have lost the shard since, and taken it again."""
+        tenure = self._sent.pop(entry.request_id, None)
         if tenure is not None:
             for number in entry.numbers:
                 self._done_by.setdefault(number, tenure)

@@ -43,7 +43,7 @@ def handled(*numbers, shard="s", worker="w", sent_at=1.0):
     return [
         attempted(*numbers, shard=shard, worker=worker, sent_at=sent_at),
         Handled(1.0, shard, numbers),
-        Answered(1.0, worker, shard, numbers),
+        Answered(1.0, worker, shard, numbers, "id"),
     ]
 
 
@@ -104,6 +104,20 @@ def test_a_good_history_passes():
         (None, [*put(1), Began(2.0, "s", "SHARD_END")]),
         # a crash repeats a batch
         (None, [*put(1, 2), *owns(), *handled(1, 2), Crashed(1.0, "w"), *owns("x", 2), *handled(1, 2, worker="x")]),
+        # an answer may come when its worker has lost the shard, and taken it again
+        (
+            None,
+            [
+                *put(1),
+                *owns(),
+                attempted(1),
+                Released(1.0, "w", "s", 1),
+                *owns(token=2),
+                Handled(1.0, "s", (1,)),
+                Answered(1.0, "w", "s", (1,), "id"),
+                *handled(1),
+            ],
+        ),
         # a copy of the store may repeat more
         (
             None,

@@ -40,7 +40,7 @@ def handle(event, context):
     if kind == "after":
         raise Failed(kind)
     if done:
-        _tell("Answered", time.time(), shard, done)
+        _tell("Answered", time.time(), shard, done, request_id=context.aws_request_id)
     if done == numbers:
         return None
     return {"batchItemFailures": [{"itemIdentifier": str(numbers[len(done)])}]}

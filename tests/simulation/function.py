@@ -75,7 +75,7 @@ class SimFunction:
         await self._life.takes_time("function slow")
         if self._report and self._life.strikes("odd answer"):
             return Succeeded(self._life.random.choice(ODD_ANSWERS))
-        self._history.add(entries.Answered(asyncio.get_running_loop().time(), me, shard, numbers[:bad]))
+        self._history.add(entries.Answered(asyncio.get_running_loop().time(), me, shard, numbers[:bad], request_id))
         return self._answer(numbers, bad, state)
 
     async def _end_of_window(self, event, state) -> Outcome:
