@@ -120,7 +120,7 @@ class OwnershipJudge(Judge):
 
     def answered(self, entry: entries.Answered) -> None:
         """To the one that asked: its worker may have lost the shard since, and taken it again."""
-        tenure = self._sent.pop(entry.request_id, None)
+        tenure = self._sent.get(entry.request_id)
         if tenure is not None:
             for number in entry.numbers:
                 self._done_by.setdefault(number, tenure)
