@@ -8,6 +8,7 @@ what it missed by a second reading, once it has room.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from anyio.lowlevel import checkpoint
 
@@ -49,9 +50,11 @@ class Lanes:
 
     def take_in(self, page: Page, start: Position) -> None:
         """Gives each lane its share of a page that begins at ``start``."""
-        end = page.end or start
-        if page.ended and precedes(end, self._front.read_to):
-            end = self._front.read_to  # what the front saw beyond has left the stream, perhaps with the whole shard
+        end, front = page.end or start, self._front
+        if page.ended and precedes(end, front.read_to):
+            end = front.read_to  # what the front saw beyond has left the stream, perhaps with the whole shard
+        elif front.ended and precedes(front.read_to, end):
+            page, end = _up_to(page, front.read_to), front.read_to  # beyond is a later stream of the same name
         moved, taken, filtered, size = False, 0, 0, 0
         moves = page.end is not None or page.ended  # most pages of an idle shard do not
         for lane, share in zip(self._lanes, by_lane(page.records, len(self._lanes)) if moves else (), strict=moves):
@@ -123,6 +126,11 @@ class Lanes:
         here.observer(PageRead(here.mapping, here.shard, taken, size, behind, oldest_at, newest_at, took))
         if filtered:
             here.observer(RecordsFiltered(here.mapping, here.shard, filtered))
+
+
+def _up_to(page: Page, end: Position) -> Page:
+    """What of it comes before ``end``, and moves on to there."""
+    return replace(page, records=tuple(record for record in page.records if record.place <= end.place), read_to=end)
 
 
 def _after(share: Sequence[Record], position: Position) -> Sequence[Record]:

@@ -309,3 +309,21 @@ def test_a_closed_shard_is_finished_though_what_a_lane_missed_has_left_the_strea
     seen = run(source, target, seconds=120, lanes=2, batch=BatchPolicy(batch_size=5, ahead_records=5))
     assert len(source.reread_from) in (1, 2)
     assert seen.position() == "SHARD_END"
+
+
+def test_a_lane_that_fell_behind_is_given_nothing_of_a_stream_that_took_the_name_of_its_own():
+    """R-SHARD-2: the shard has ended, so what the second reading finds beyond its end is another one's."""
+
+    class MadeAnew(LateEnd):
+        def reread(self, shard, position):
+            self.records, self.ended = keyed(500, first=1001), False
+            return super().reread(shard, position)
+
+    source = MadeAnew(keyed(500), page_records=100, ended=True)
+    target = ScriptedTarget(
+        lambda batch: FunctionFailed("boom") if 5 in batch and anyio.current_time() < 30 else Succeeded()
+    )
+    seen = run(source, target, seconds=120, lanes=2, batch=BatchPolicy(batch_size=5, ahead_records=5))
+    assert len(source.reread_from) == 1
+    assert not [number for batch in seen.batches for number in batch if number > 500]
+    assert seen.position() == "SHARD_END"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.hunting import killed_by
-from tests.simulation.mutants import MUTANTS
+from tests.simulation.mutants import MUTANTS, SELDOM_FOUND
 from tests.simulation.seeds import Outcome, Tally, run_many
 from tests.simulation.seen import missing, never
 from tests.simulation.settings import DAY, MINUTES
@@ -97,5 +97,5 @@ def test_there_are_bugs_enough_to_put_back_in():
 
 
 def _named(name):
-    (mutant,) = [each for each in MUTANTS if each.__name__ == name]
+    (mutant,) = [each for each in (*MUTANTS, *SELDOM_FOUND) if each.__name__ == name]
     return mutant

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from inspect import getmembers, isfunction
 
-from tests.simulation.mutants import failures, families, lanes, leases, reading, saving, telling, windows
+from tests.simulation.mutants import failures, families, lanes, leases, reading, saving, seldom, telling, windows
 
-MUTANTS = [
-    function
-    for module in (saving, families, reading, lanes, failures, leases, windows, telling)
-    for name, function in getmembers(module, isfunction)
-    if function.__module__ == module.__name__ and not name.startswith("_")
-]
+
+def _of(*modules):
+    return [
+        function
+        for module in modules
+        for name, function in getmembers(module, isfunction)
+        if function.__module__ == module.__name__ and not name.startswith("_")
+    ]
+
+
+MUTANTS = _of(saving, families, reading, lanes, failures, leases, windows, telling)
+
+SELDOM_FOUND = _of(seldom)
+"""Which the search leaves out; their seeds are kept."""
