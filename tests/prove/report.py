@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from tests.prove.parts import PARTS, Part
 
+SEEDS = ("failed", "slow", "seed")
+"""Figures that are names: somebody will type them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ran:
@@ -46,10 +49,16 @@ def written(setting: Setting, runs: Sequence[Ran], seconds: float) -> str:
         "|---|---|---|---|---|",
     ]
     for ran in runs:
-        figures = "; ".join(f"{name.replace('_', ' ')} {_said(value)}" for name, value in ran.figures.items())
+        figures = "; ".join(_figure(name, value) for name, value in ran.figures.items())
         result = "passed" if ran.passed else "**failed**"
         lines.append(f"| {ran.part.name} | {ran.part.promise} | {figures} | {result} | {ran.seconds / 60:.1f} |")
     return "\n".join(lines) + "\n"
+
+
+def _figure(name: str, value: object) -> str:
+    if name in SEEDS:
+        value = [str(seed) for seed in value] if isinstance(value, list) else str(value)
+    return f"{name.replace('_', ' ')} {_said(value)}"
 
 
 def _said(value: object) -> str:

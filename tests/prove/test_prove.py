@@ -30,3 +30,9 @@ def test_the_report_tells_what_was_run_where_and_what_failed():
     assert "A run of 0.5 of the whole on 2026-01-02, of commit `abc123`" in text
     assert f"**Failed: {bad.name}.** Of {len(PARTS)} parts 2 ran." in text
     assert f"| {good.name} | {good.promise} | lost 0; kinds a 1,000 | passed | 1.5 |" in text
+
+
+def test_the_report_tells_a_seed_as_it_is_typed():
+    runs = [Ran(PARTS[0], False, 60.0, {"seeds": 20000, "failed": [10944, 20001], "slow": [], "seed": 1307101900})]
+    text = written(Setting("abc123", "2026-01-02", "2 cores", 1.0), runs, 60.0)
+    assert "seeds 20,000; failed 10944, 20001; slow none; seed 1307101900 |" in text
