@@ -40,7 +40,7 @@ PARTS = (
     Part("kills", "kill -9 loses nothing and repeats a batch a lane", "tests.processes.kills --kills {}", 500),
     Part("drains", "SIGTERM under load repeats nothing", "tests.processes.drains --drains {}", 100),
     Part("processes-mutants", "such runs find every bug that is put back in", "tests.processes.mutants", 1),
-    Part("days", "no simulated world of 26 hours breaks one", "tests.simulation --seeds 0 --days {}", 26),
+    Part("days", "no simulated world of 26 hours breaks one", "tests.simulation --seeds 0 --days {}", 28),
     Part("wire", "no world behind the real client breaks one", "tests.wire --seeds {}", 2000),
     Part("mutants", "the simulated worlds find every bug that is put back in", "tests.simulation.hunt", 1),
     Part("wire-mutants", "these worlds find every bug that is put back into the adapters", "tests.wire.hunt", 1),
