@@ -54,7 +54,8 @@ class Lanes:
         if page.ended and precedes(end, front.read_to):
             end = front.read_to  # what the front saw beyond has left the stream, perhaps with the whole shard
         elif front.ended and precedes(front.read_to, end):
-            page, end = _up_to(page, front.read_to), front.read_to  # beyond is a later stream of the same name
+            # That was the shard's end: beyond it is a later stream of the same name, for lanes that may have left.
+            page, end = _up_to(page, front.read_to), front.read_to
         moved, taken, filtered, size = False, 0, 0, 0
         moves = page.end is not None or page.ended  # most pages of an idle shard do not
         for lane, share in zip(self._lanes, by_lane(page.records, len(self._lanes)) if moves else (), strict=moves):

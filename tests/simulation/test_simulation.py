@@ -87,7 +87,10 @@ def test_the_worlds_find_a_bug_that_is_put_back_in(name):
 
 @pytest.mark.parametrize(("name", "seed"), json.loads(KEPT.read_text()).items())
 def test_a_bug_that_a_world_has_found_stays_away_and_would_be_found_again(name, seed):
-    """Where a change of the worlds makes the seed another one, ``tests.simulation.hunt NAME`` tells the new one."""
+    """Where a change of the worlds makes the seed another one, ``tests.simulation.hunt NAME`` tells the new one.
+
+    Of those that are found seldom, the next seed is that of a longer search.
+    """
     assert not run_seed(seed).violations
     assert killed_by(_named(name), run_seed, first=seed, count=1) is not None
 
