@@ -84,7 +84,7 @@ class Attempted(Entry):
     worker: str
     shard: str
     numbers: tuple[int, ...]
-    request_id: str = ""
+    request_id: str
     sent_at: float = 0.0
     before: float | None = None
 
@@ -104,7 +104,7 @@ class Answered(Entry):
     worker: str
     shard: str
     numbers: tuple[int, ...]
-    request_id: str = ""
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ class WireFunction(SimFunction):
         self._payload_bytes_max = payload_bytes_max
         self._lose_answers = lose_answers
         self._complain = complain
+        self._attempts = 0
 
     async def answer(self, request: AWSPreparedRequest) -> Reply:
         payload = bytes(request.body)
@@ -88,7 +89,8 @@ class WireFunction(SimFunction):
         if "kinesis" not in (records or [{"kinesis": None}])[0]:  # what the simulated function wants to know
             told = [{"kinesis": {"sequenceNumber": str(number)}} for number in numbers]
             payload = json.dumps({**event, "Records": told}).encode()
-        outcome = await self._invoked("", payload, get_running_loop().time())
+        self._attempts += 1  # a call brings no id of its own
+        outcome = await self._invoked(f"{self._life.name}-{self._attempts}", payload, get_running_loop().time())
         match outcome:
             case Succeeded(answer):
                 return _done(answer)

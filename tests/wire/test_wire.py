@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.history.entries import Answered, Attempted
 from tests.simulation.hunting import killed_by
 from tests.wire.__main__ import OFTEN
 from tests.wire.faults import MUST_BE_SEEN
@@ -43,6 +44,15 @@ def test_every_fault_was_really_met():
 @pytest.mark.parametrize("seed", range(1, 11))
 def test_a_seed_is_the_same_world_each_time(seed):
     assert run_seed(seed).trace == run_seed(seed).trace
+
+
+def test_an_answer_is_known_by_its_attempt():
+    """Else what one shard's owner was told counts for that of another."""
+    history = run_seed(995).history.entries
+    asked = {each.request_id: each for each in history if isinstance(each, Attempted)}
+    answered = [each for each in history if isinstance(each, Answered)]
+    assert len(answered) > 100
+    assert all(set(each.numbers) <= set(asked[each.request_id].numbers) for each in answered)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
