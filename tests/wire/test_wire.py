@@ -47,10 +47,12 @@ def test_a_seed_is_the_same_world_each_time(seed):
 
 
 def test_an_answer_is_known_by_its_attempt():
-    """Else what one shard's owner was told counts for that of another."""
+    """Else what one shard's owner was told counts for that of another, by which this world was once judged."""
     history = run_seed(995).history.entries
-    asked = {each.request_id: each for each in history if isinstance(each, Attempted)}
+    attempts = [each for each in history if isinstance(each, Attempted)]
     answered = [each for each in history if isinstance(each, Answered)]
+    asked = {each.request_id: each for each in attempts}
+    assert len(asked) == len(attempts)
     assert len(answered) > 100
     assert all(set(each.numbers) <= set(asked[each.request_id].numbers) for each in answered)
 
