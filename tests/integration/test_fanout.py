@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import logging
+import time
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from random import Random
@@ -185,12 +186,15 @@ async def test_a_consumer_is_taken_over_and_children_are_named_as_the_service_do
         assert any("ResourceInUseException" in each.problem for each in told.of(Polled))
 
 
-def test_the_worker_reads_a_consumers_stream_through_a_split_a_kill_and_a_drain(kinesis_server, worker, monkeypatch):
-    """R-EFO-1: all that selects it is the ARN."""
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(kinesis_server.authority))
-    kinesis = world.client("kinesis", kinesis_server.plain)
+def test_the_worker_reads_a_consumers_stream_through_a_split_a_kill_and_a_drain(kinesis_endpoint, worker):
+    """R-EFO-1: all that selects it is the ARN.
+
+    In HTTP/1.1: over HTTP/2, kinesis-local forgets the window that a client opens with a connection's first bytes, and
+    waits for ever, the shard held, once it has pushed 48 to 64 KiB over one.
+    """
+    kinesis = world.client("kinesis", kinesis_endpoint)
     stream = world.new_stream(kinesis, 2)
-    process = worker(endpoint=kinesis_server.tls, arn=world.new_consumer(kinesis, stream), handler="kinesis")
+    process = worker(endpoint=kinesis_endpoint, arn=world.new_consumer(kinesis, stream), handler="kinesis")
     producer = world.Producer(kinesis, stream, per_second=50)
     producer.start()
     process.start()
@@ -206,4 +210,25 @@ def test_the_worker_reads_a_consumers_stream_through_a_split_a_kill_and_a_drain(
     assert process.stop() == 0
     assert producer.problems == []
     assert repeats(process.lines()) <= 2 * world.BATCH * 3
+    assert [line for line in process.log() if line["level"] == "error"] == []
+
+
+def test_the_worker_reads_a_consumers_stream_over_http_2(kinesis_server, worker, monkeypatch):
+    """R-EFO-2: few enough records for kinesis-local, see above."""
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(kinesis_server.authority))
+    kinesis = world.client("kinesis", kinesis_server.plain)
+    stream = world.new_stream(kinesis, 2)
+    process = worker(endpoint=kinesis_server.tls, arn=world.new_consumer(kinesis, stream), handler="kinesis")
+    producer = world.Producer(kinesis, stream, per_second=50)
+    producer.start()
+    process.start()
+    while producer.total < 100 and not producer.problems:
+        time.sleep(0.01)
+    producer.end()
+    process.wait_for(
+        lambda lines: first_times(lines) == {key: list(range(1, n + 1)) for key, n in producer.put.items()}
+    )
+    assert process.stop() == 0
+    assert producer.problems == []
+    assert repeats(process.lines()) == 0
     assert [line for line in process.log() if line["level"] == "error"] == []
