@@ -87,7 +87,7 @@ def test_two_workers_on_one_file_read_each_shard_once(kinesis_endpoint, worker, 
     two.start()
     one.wait_for(lambda lines: len(lines) > 200)
     producer.end()
-    one.wait_for(lambda lines: len(lines) >= producer.total)
+    one.wait_for(lambda lines: len(lines) >= producer.total and positions(one) == last_of_each_shard(lines))
     one.kill()  # its shards are free at once, and nothing of them comes again
     for number in range(20):
         kinesis.put_record(
@@ -96,6 +96,17 @@ def test_two_workers_on_one_file_read_each_shard_once(kinesis_endpoint, worker, 
     two.wait_for(lambda lines: len({line["n"] for line in lines if line["key"] == "late"}) == 20)
     assert two.stop() == 0
     assert repeats(two.lines()) == 0
+
+
+def positions(process):
+    """What is saved, by shard."""
+    shards = json.loads(process.verb("shards", "--json").stdout)["shards"]
+    return {each["shard"]: each["position"] for each in shards}
+
+
+def last_of_each_shard(lines):
+    """The position after it, by shard."""
+    return {line["shard"]: f"AFTER:{line['sequence']}" for line in lines}
 
 
 def test_changes_of_a_table_arrive_in_order_over_a_kill(moto_endpoint, worker):
@@ -147,10 +158,10 @@ def test_metrics_health_and_shards_tell_of_a_running_worker(kinesis_endpoint, wo
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
             return answer.read().decode()
 
+    process.wait_for(lambda _: 'poller_records_succeeded_total{mapping="orders"} 10.0' in get("/metrics"))
+    metrics = get("/metrics")
     assert json.loads(get("/livez"))["status"] == "ok"
     assert json.loads(get("/readyz"))["status"] == "ok"
-    metrics = get("/metrics")
-    assert 'poller_records_succeeded_total{mapping="orders"} 10.0' in metrics
     assert 'poller_leases_held{mapping="orders"} 2.0' in metrics
     told = process.verb("shards")
     assert told.returncode == 0
