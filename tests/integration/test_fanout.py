@@ -94,8 +94,8 @@ async def test_a_shard_is_pushed_over_renewals_and_a_split_to_its_children(
 ):
     """R-EFO-2, R-EFO-3, R-EFO-5: kinesis-local names no children, and lets nobody take over; both are got round.
 
-    A busy one sometimes holds for good a consumer whose connection was closed, which only another consumer gets
-    round. If it was the reading that left its connections open, that one would be held as well.
+    Over HTTP/2, a busy one sometimes holds for good a consumer whose connection was closed, which only another
+    consumer gets round. If it was the reading that left its connections open, that one would be held as well.
     """
     monkeypatch.setenv("AWS_CA_BUNDLE", str(kinesis_server.authority))
     caplog.set_level(logging.INFO, "httpx")
@@ -213,8 +213,8 @@ def test_the_worker_reads_a_consumers_stream_through_a_split_a_kill_and_a_drain(
     assert [line for line in process.log() if line["level"] == "error"] == []
 
 
-def test_the_worker_reads_a_consumers_stream_over_http_2(kinesis_server, worker, monkeypatch):
-    """R-EFO-2: few enough records for kinesis-local, see above."""
+def test_the_worker_reads_a_consumers_stream_with_tls(kinesis_server, worker, monkeypatch):
+    """R-EFO-1: as on AWS, by a certificate to trust; so in HTTP/2, hence few enough records for kinesis-local."""
     monkeypatch.setenv("AWS_CA_BUNDLE", str(kinesis_server.authority))
     kinesis = world.client("kinesis", kinesis_server.plain)
     stream = world.new_stream(kinesis, 2)
